@@ -1,0 +1,1 @@
+"""Computes exact Fibonacci numbers, keeps what it computed, and reports every answer."""

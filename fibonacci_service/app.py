@@ -1,0 +1,49 @@
+"""Puts fibonacci_service together; the only place that constructs its parts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+
+from fibonacci_service.cache import ValueCache
+from fibonacci_service.calculator import Calculator
+from fibonacci_service.servicer import SERVICE_NAME, STATUS_TABLE, FibonacciServicer
+from fibonacci_service.settings import Settings
+from fibonacci_service.stats_recorder import StatsRecorder
+from service_kit.grpc_channel import open_channel
+from service_kit.grpc_server import serving
+from service_kit.interceptors import ServerInterceptor
+from service_kit.logs import RequestLog
+from service_kit.pb.fibonacci.fib_pb2_grpc import add_FibonacciServicer_to_server
+from service_kit.pb.stats.stats_pb2_grpc import StatsStub
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[int]:
+    """Serves until it is left, and yields the port. On leaving it drains, then sends the last records."""
+    request_log = RequestLog(policy=settings.log_requests)
+    async with open_channel(settings.stats_target) as channel, _recorder(settings, channel) as recorder:
+        calculator = Calculator(
+            cache=ValueCache(max_bytes=settings.cache_bytes),
+            max_index=settings.max_n,
+            observers=[recorder.record],
+        )
+        servicer = FibonacciServicer(calculator=calculator, request_log=request_log)
+        async with serving(
+            settings,
+            service_name=SERVICE_NAME,
+            register=lambda server: add_FibonacciServicer_to_server(servicer, server),
+            interceptors=[ServerInterceptor(status_table=STATUS_TABLE, request_log=request_log)],
+        ) as port:
+            yield port
+
+
+def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:
+    return StatsRecorder(
+        stub=StatsStub(channel),
+        interval_seconds=settings.stats_interval_seconds,
+        deadline_seconds=settings.stats_deadline_seconds,
+        flush_seconds=settings.stats_flush_seconds,
+        max_pending=settings.stats_max_pending,
+        max_batch_age_seconds=settings.stats_max_batch_age_seconds,
+    )

@@ -1,0 +1,35 @@
+"""What fibonacci_service can be told."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from service_kit.settings import Port, ServiceSettings, Target
+
+
+class Settings(ServiceSettings):
+    """Computes exact Fibonacci numbers over gRPC.
+
+    Every flag is also an environment variable: --listen-port is FIBONACCI_LISTEN_PORT. A flag wins.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FIBONACCI_")
+
+    listen_port: Port = Field(5001, description="TCP port to listen on; 0 takes a free one and logs which.")
+    max_n: int = Field(100_000, ge=92, le=1_000_000, description="The largest index that is answered.")
+    cache_bytes: int = Field(64 << 20, ge=0, le=64 << 30, description="Memory that the cache of values may hold.")
+    stats_target: Target = Field("localhost:5002", description="gRPC target of stats_service.")
+    stats_interval_seconds: float = Field(
+        0.05, ge=0.001, le=60, description="How often what was answered is sent to stats_service."
+    )
+    stats_deadline_seconds: float = Field(
+        2, ge=0.05, le=60, description="How long one attempt to send a batch may take before it is sent again."
+    )
+    stats_flush_seconds: float = Field(
+        1, ge=0, le=600, description="How long a stopping service goes on trying to send what is left."
+    )
+    stats_max_pending: int = Field(
+        100_000, ge=1, le=10_000_000, description="Different numbers that may wait to be sent; more are dropped."
+    )
+    stats_max_batch_age_seconds: float = Field(
+        3600, ge=1, le=43_200, description="A batch that is still not acknowledged after this long is dropped."
+    )

@@ -1,0 +1,1 @@
+"""The chassis: what every service of this system needs and none of them owns."""

@@ -1,0 +1,74 @@
+"""A gRPC server that says when it is ready, and drains when it is left."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+
+from service_kit.interceptors import ServerInterceptor
+from service_kit.lifecycle import bind_socket
+from service_kit.settings import ServiceSettings
+
+_OPTIONS = (("grpc.so_reuseport", 0),)
+
+
+class HealthServicer(health.HealthServicer):
+    """grpc.health.v1 whose Watch streams can be ended: a drain would wait for them to its limit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watches: set[asyncio.Task[Any]] = set()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+        watch = asyncio.current_task()
+        assert watch is not None
+        self._watches.add(watch)
+        try:
+            await super().Watch(request, context)
+        finally:
+            self._watches.discard(watch)
+
+    def end_watches(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+
+
+@asynccontextmanager
+async def serving(
+    settings: ServiceSettings,
+    *,
+    service_name: str,
+    register: Callable[[grpc.aio.Server], None],
+    interceptors: Sequence[ServerInterceptor],
+) -> AsyncIterator[int]:
+    """Serves until it is left, and yields the port.
+
+    On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, then calls in flight
+    get `drain_timeout_seconds` to finish. Raises CannotStart when the address is taken.
+    """
+    server = grpc.aio.server(interceptors=list(interceptors), options=_OPTIONS)
+    health_servicer = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)  # type: ignore[no-untyped-call]
+    register(server)
+    # gRPC names no reason when it cannot bind, so the address is tried with a socket of our own first.
+    bind_socket(settings).close()
+    port = server.add_insecure_port(_address(settings))
+    await server.start()
+    for name in ("", service_name):
+        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield port
+    finally:
+        await health_servicer.enter_graceful_shutdown()
+        await asyncio.sleep(settings.drain_delay_seconds)
+        health_servicer.end_watches()
+        await server.stop(settings.drain_timeout_seconds)
+
+
+def _address(settings: ServiceSettings) -> str:
+    host = settings.listen_host
+    return f"[{host}]:{settings.listen_port}" if ":" in host else f"{host}:{settings.listen_port}"

@@ -1,0 +1,90 @@
+"""What happens around every RPC that a service answers: request id, errors, one log line."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+import grpc
+import structlog
+from grpc_status.rpc_status import to_status
+
+from service_kit.logs import RequestLog
+from service_kit.request_id import METADATA_KEY, accept_request_id, current_request_id
+from service_kit.rpc_status import StatusTable, code_of, status_of
+
+log = structlog.get_logger()
+
+_facts: ContextVar[dict[str, Any] | None] = ContextVar("rpc_facts", default=None)
+
+
+def note(**facts: Any) -> None:
+    """Adds facts to the log line of the RPC that is being answered."""
+    noted = _facts.get()
+    if noted is not None:
+        noted.update(facts)
+
+
+class ServerInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every unary method of the service's own; health checks pass untouched."""
+
+    def __init__(self, *, status_table: StatusTable, request_log: RequestLog) -> None:
+        self._status_table = status_table
+        self._request_log = request_log
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or handler.unary_unary is None or method.startswith("/grpc."):
+            return handler
+        return grpc.unary_unary_rpc_method_handler(
+            self._wrap(method, handler.unary_unary),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _wrap(self, method: str, answer: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            current_request_id.set(_offered_request_id(context))
+            facts: dict[str, Any] = {}
+            _facts.set(facts)
+            started = time.perf_counter()
+            code = grpc.StatusCode.CANCELLED
+            try:
+                response = await answer(request, context)
+                code = grpc.StatusCode.OK
+                return response
+            except Exception as error:
+                code = await self._abort(error, context)
+            finally:
+                self._log(method, code, time.perf_counter() - started, facts)
+
+        return call
+
+    async def _abort(self, error: Exception, context: grpc.aio.ServicerContext[Any, Any]) -> grpc.StatusCode:
+        status = status_of(error, self._status_table)
+        code = code_of(status.code)
+        note(error=status.message)
+        if code is grpc.StatusCode.INTERNAL:
+            log.error("rpc.crashed", exc_info=error)
+        rich = to_status(status)
+        context.set_code(code)
+        context.set_details(rich.details)
+        context.set_trailing_metadata(rich.trailing_metadata)
+        return code
+
+    def _log(self, method: str, code: grpc.StatusCode, seconds: float, facts: dict[str, Any]) -> None:
+        failed = code not in (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED)
+        if self._request_log.wants(failed=failed, seconds=seconds, dear=facts.pop("dear", False)):
+            log.info("rpc.served", method=method, code=code.name, duration_ms=round(seconds * 1000, 3), **facts)
+
+
+def _offered_request_id(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == METADATA_KEY:
+            return accept_request_id(value if isinstance(value, str) else "")
+    return accept_request_id("")

@@ -1,0 +1,101 @@
+"""From the start of a process to its orderly end."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import NoReturn
+
+import structlog
+import uvloop
+
+from service_kit.logs import configure_logging
+from service_kit.settings import S, ServiceSettings, load_settings, unknown_variables
+
+log = structlog.get_logger()
+
+#: How long a crashed task waits before it is started again.
+RESTART_DELAY_SECONDS = 1.0
+
+
+class CannotStart(Exception):
+    """Something outside the process keeps the service from starting; the text is one line for the operator."""
+
+
+def run_service(
+    *,
+    program: str,
+    settings_type: type[S],
+    running: Callable[[S], AbstractAsyncContextManager[int]],
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+) -> None:
+    """What a service's `__main__` does: settings, logs, then serve until a signal.
+
+    `running` yields the port that the service listens on and drains when it is left.
+    """
+    settings = load_settings(settings_type, program=program, arguments=arguments)
+    configure_logging(service=program, level=settings.log_level, log_format=settings.log_format)
+    for name, nearest in unknown_variables(settings_type, environment).items():
+        log.warning("setting.unknown", name=name, nearest=nearest)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, running))
+    except CannotStart as error:
+        _exit_with(f"{program}: {error}")
+
+
+async def _serve(settings: S, running: Callable[[S], AbstractAsyncContextManager[int]]) -> None:
+    stop = stop_signal()
+    async with running(settings) as port:
+        log.info("service.started", host=settings.listen_host, port=port)
+        log.info("service.stopping", signal=(await stop).name)
+    log.info("service.stopped")
+
+
+def stop_signal() -> "asyncio.Future[signal.Signals]":
+    """The first SIGTERM or SIGINT. A second one ends the process at once, whatever it is doing."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def received(number: signal.Signals) -> None:
+        if stopped.done():
+            os._exit(128 + number)
+        stopped.set_result(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received, number)
+    return stopped
+
+
+async def supervise(name: str, work: Callable[[], Awaitable[None]]) -> NoReturn:
+    """Runs work that is not meant to end: when it raises or returns, that is logged and it starts again."""
+    while True:
+        try:
+            await work()
+            log.error("task.ended", task=name)
+        except Exception:
+            log.exception("task.crashed", task=name)
+        await asyncio.sleep(RESTART_DELAY_SECONDS)
+
+
+def bind_socket(settings: ServiceSettings) -> socket.socket:
+    """A listening TCP socket that no other process shares, so that a port in use is seen.
+
+    Raises CannotStart with the port, the reason and the setting that changes it.
+    """
+    host, port = settings.listen_host, settings.listen_port
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        reason = f"{error.strerror}; {settings.prefix()}LISTEN_HOST and {settings.prefix()}LISTEN_PORT choose another"
+        raise CannotStart(f"cannot listen on {host} port {port}: {reason}") from None
+
+
+def _exit_with(line: str) -> NoReturn:
+    print(line, file=sys.stderr)
+    raise SystemExit(1)

@@ -1,0 +1,85 @@
+"""Settings from the environment and from flags: frozen, bounded, read once."""
+
+import difflib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Target = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^\S+$")]
+LogRequests = Literal["all", "sampled", "errors"]
+
+S = TypeVar("S", bound="ServiceSettings")
+
+# Kubernetes and container links inject these beside a service of the same name; they are not meant for us.
+_INJECTED = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT$|_PORT_\d+_(TCP|UDP)\w*$")
+
+
+class ServiceSettings(BaseSettings):
+    """What every service can be told. A subclass adds its own prefix and fields."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_ignore_empty=True,
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    listen_host: str = Field("127.0.0.1", min_length=1, max_length=255, description="Address to listen on.")
+    listen_port: Port = Field(0, description="TCP port to listen on; 0 takes a free one and logs which.")
+    drain_delay_seconds: float = Field(
+        0.5, ge=0, le=60, description="How long a stopping service says that it is not ready before it drains."
+    )
+    drain_timeout_seconds: float = Field(
+        5, ge=0, le=600, description="How long requests in flight may take to finish once it drains."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto is console on a terminal and one JSON object a line otherwise."
+    )
+    log_requests: LogRequests = Field(
+        "errors",
+        description="Which requests get a line: all; sampled, which is one in a hundred and the errors; "
+        "errors, which is failed, slow (over 100 ms) and dear ones.",
+    )
+
+    @classmethod
+    def prefix(cls) -> str:
+        return cls.model_config.get("env_prefix", "")
+
+
+def load_settings(settings_type: type[S], *, program: str, arguments: Sequence[str]) -> S:
+    """Reads the flags and the environment; a flag wins.
+
+    Exits with status 2 and one line on standard error that names each bad setting.
+    """
+    try:
+        return settings_type(_cli_parse_args=list(arguments), _cli_prog_name=f"python -m {program}")  # type: ignore[call-arg]
+    except ValidationError as error:
+        print(f"{program}: {describe(error, prefix=settings_type.prefix())}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def describe(error: ValidationError, *, prefix: str) -> str:
+    """One line that names each refused setting, what it was and what is allowed."""
+    return "; ".join(
+        f"{prefix}{'_'.join(map(str, fault['loc'])).upper()}={str(fault['input'])[:80]!r}: {fault['msg']}"
+        for fault in error.errors()
+    )
+
+
+def unknown_variables(settings_type: type[ServiceSettings], environment: Mapping[str, str]) -> dict[str, str | None]:
+    """The variables that carry our prefix but are no setting, each with the nearest one that is."""
+    prefix = settings_type.prefix()
+    known = [f"{prefix}{name}".upper() for name in settings_type.model_fields]
+    return {
+        name: next(iter(difflib.get_close_matches(name, known, n=1)), None)
+        for name in sorted(environment)
+        if name.startswith(prefix) and name not in known and not _INJECTED.search(name)
+    }
+

@@ -1,0 +1,22 @@
+"""Runs stats_service: `python -m stats_service --help`."""
+
+import os
+import sys
+
+from stats_service.app import running
+from stats_service.settings import Settings
+from service_kit.lifecycle import run_service
+
+
+def main() -> None:
+    run_service(
+        program="stats_service",
+        settings_type=Settings,
+        running=running,
+        arguments=sys.argv[1:],
+        environment=os.environ,
+    )
+
+
+if __name__ == "__main__":
+    main()
