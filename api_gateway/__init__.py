@@ -1,0 +1,1 @@
+"""The HTTP face of the system: no state, no mathematics; it asks the two gRPC services."""

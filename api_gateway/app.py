@@ -1,0 +1,79 @@
+"""Puts api_gateway together; the only place that constructs its parts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import grpc
+from fastapi import Depends, FastAPI
+
+from api_gateway import errors
+from api_gateway.clients import FibonacciClient, StatsClient
+from api_gateway.coalescer import Coalescer
+from api_gateway.http_server import serving
+from api_gateway.middleware import RequestLayer
+from api_gateway.queries import refuse_repeated_parameters
+from api_gateway.retries import Caller
+from api_gateway.routes.fibonacci import fibonacci_routes
+from api_gateway.routes.health import health_routes
+from api_gateway.routes.stats import stats_routes
+from api_gateway.schemas import Problem
+from api_gateway.settings import Settings
+from service_kit.grpc_channel import open_channel
+from service_kit.logs import RequestLog
+from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
+from service_kit.pb.stats.stats_pb2_grpc import StatsStub
+
+DESCRIPTION = "Exact Fibonacci numbers, and the account of every answer."
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[int]:
+    """Serves until it is left, and yields the port. On leaving it stops being ready, then drains."""
+    async with open_channel(settings.fibonacci_target) as to_fibonacci, open_channel(settings.stats_target) as to_stats:
+        draining = asyncio.Event()
+        app = create_app(
+            fibonacci=fibonacci_client(settings, to_fibonacci),
+            stats=stats_client(settings, to_stats),
+            draining=draining,
+        )
+        request_log = RequestLog(policy=settings.log_requests)
+        async with serving(RequestLayer(app, request_log=request_log), settings) as port:
+            try:
+                yield port
+            finally:
+                draining.set()
+                await asyncio.sleep(settings.drain_delay_seconds)
+
+
+def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyncio.Event) -> FastAPI:
+    app = FastAPI(
+        title="Exact Fibonacci",
+        description=DESCRIPTION,
+        version=version("exact-fibonacci"),
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        dependencies=[Depends(refuse_repeated_parameters)],
+        responses={"default": {"model": Problem, "description": "A problem (RFC 9457)"}},
+    )
+    app.include_router(fibonacci_routes(fibonacci))
+    app.include_router(stats_routes(stats))
+    app.include_router(health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set))
+    errors.install(app)
+    return app
+
+
+def fibonacci_client(settings: Settings, channel: grpc.aio.Channel) -> FibonacciClient:
+    service = "fibonacci_service"
+    stub = FibonacciStub(channel)
+    return FibonacciClient(
+        stub=stub,
+        caller=Caller(service=service, channel=channel, deadline_seconds=settings.deadline_seconds),
+        coalescer=Coalescer(stub=stub, service=service, max_waiting=settings.max_waiting),
+    )
+
+
+def stats_client(settings: Settings, channel: grpc.aio.Channel) -> StatsClient:
+    caller = Caller(service="stats_service", channel=channel, deadline_seconds=settings.deadline_seconds)
+    return StatsClient(stub=StatsStub(channel), caller=caller)

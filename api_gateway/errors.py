@@ -1,0 +1,142 @@
+"""Everything that is not an answer, as RFC 9457 problems."""
+
+import http
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from google.rpc.status_pb2 import Status
+from grpc_status.rpc_status import from_call
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from service_kit.request_id import current_request_id
+from service_kit.rpc_status import code_of, field_violations
+
+#: What a client waits before it asks again; a service that restarts is back within it.
+RETRY_AFTER_SECONDS = "1"
+#: The longest name of an unknown parameter that is repeated to its sender.
+MAX_ECHO = 64
+
+HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+
+#: The codes whose text was written for the caller; the text of any other stays inside.
+_READABLE = frozenset({400, 404, 409, 429})
+
+FieldErrors = Sequence[tuple[str, str]]
+
+
+class ServiceUnavailable(Exception):
+    """A service could not be reached within the deadline, or too many requests wait for it already."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"{service} is not available")
+        self.service = service
+
+
+class DeadlineExceeded(Exception):
+    """A service was reached and did not answer within the deadline."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"{service} did not answer in time")
+        self.service = service
+
+
+class UpstreamError(Exception):
+    """A service answered with an error: of a whole call or of one item of a batch."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, fields: FieldErrors = ()) -> None:
+        super().__init__(f"{code.name}: {message}")
+        self.code = code
+        self.message = message
+        self.fields = fields
+
+    @classmethod
+    def from_call(cls, error: grpc.aio.AioRpcError) -> "UpstreamError":
+        """The error of a call. A CANCELLED that we did not ask for is a stopping server's UNAVAILABLE."""
+        code = error.code()
+        if code is grpc.StatusCode.CANCELLED:
+            code = grpc.StatusCode.UNAVAILABLE
+        status = from_call(error)
+        return cls(code, error.details() or "", field_violations(status) if status else ())
+
+    @classmethod
+    def from_status(cls, status: Status) -> "UpstreamError":
+        return cls(code_of(status.code), status.message, field_violations(status))
+
+
+def problem(
+    status: int, detail: str | None = None, *, fields: FieldErrors = (), headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """A response that says what is wrong, and for each field at fault what is allowed."""
+    body: dict[str, Any] = {"type": "about:blank", "title": _title(status), "status": status}
+    if detail is not None:
+        body["detail"] = detail
+    if fields:
+        body["errors"] = [{"field": field, "detail": allowed} for field, allowed in fields]
+    body["request_id"] = current_request_id.get()
+    every = dict(headers or {})
+    if status in (429, 503):
+        every.setdefault("Retry-After", RETRY_AFTER_SECONDS)
+    return JSONResponse(body, status, headers=every, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the app a problem."""
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        fields = [_field_error(fault) for fault in error.errors()]
+        return problem(400, "; ".join(f"{field} {allowed}" for field, allowed in fields[:5]), fields=fields[:5])
+
+    @app.exception_handler(HTTPException)
+    async def refused(_request: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, headers=error.headers)
+
+    @app.exception_handler(UpstreamError)
+    async def upstream(_request: Request, error: UpstreamError) -> JSONResponse:
+        status = HTTP_STATUS.get(error.code, 500)
+        return problem(status, error.message if status in _READABLE else None, fields=error.fields)
+
+    @app.exception_handler(ServiceUnavailable)
+    async def unavailable(_request: Request, error: ServiceUnavailable) -> JSONResponse:
+        return problem(503, str(error))
+
+    @app.exception_handler(DeadlineExceeded)
+    async def late(_request: Request, error: DeadlineExceeded) -> JSONResponse:
+        return problem(504, str(error))
+
+    @app.exception_handler(Exception)
+    async def crashed(_request: Request, _error: Exception) -> JSONResponse:
+        return problem(500)
+
+
+def _field_error(fault: Mapping[str, Any]) -> tuple[str, str]:
+    field = str(fault["loc"][-1])[:MAX_ECHO]
+    match fault["type"]:
+        case "missing":
+            return field, "is required"
+        case "extra_forbidden":
+            return field, "is not a parameter of this resource"
+        case _:
+            return field, str(fault["msg"])
+
+
+def _title(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Client Closed Request"

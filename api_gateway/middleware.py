@@ -1,0 +1,81 @@
+"""The one layer around every HTTP request: request id, HEAD, unexpected errors, the log line."""
+
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api_gateway.errors import problem
+from service_kit.logs import RequestLog
+from service_kit.request_id import HEADER, accept_request_id, current_request_id
+
+log = structlog.get_logger()
+
+#: The most of a path or query that is logged.
+MAX_LOGGED = 200
+_HEADER = HEADER.lower().encode()
+
+
+class RequestLayer:
+    """Pure ASGI: a BaseHTTPMiddleware would buffer, and costs several times as much."""
+
+    def __init__(self, app: ASGIApp, *, request_log: RequestLog) -> None:
+        self._app = app
+        self._request_log = request_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = accept_request_id(_header(scope, _HEADER))
+        current_request_id.set(request_id)
+        exchange = _Exchange(send, request_id=request_id, head=scope["method"] == "HEAD")
+        if exchange.head:
+            scope = {**scope, "method": "GET"}
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, exchange.send)
+        except Exception as error:
+            log.error("http.crashed", path=scope["path"][:MAX_LOGGED], exc_info=error)
+            if exchange.status == 0:
+                await problem(500)(scope, receive, exchange.send)
+        finally:
+            self._log(scope, exchange, time.perf_counter() - started)
+
+    def _log(self, scope: MutableMapping[str, Any], exchange: "_Exchange", seconds: float) -> None:
+        if self._request_log.wants(failed=exchange.status >= 500 or exchange.status == 0, seconds=seconds):
+            log.info(
+                "http.served",
+                method="HEAD" if exchange.head else scope["method"],
+                path=scope["path"][:MAX_LOGGED],
+                query=scope["query_string"][:MAX_LOGGED].decode("ascii", "replace"),
+                status=exchange.status,
+                duration_ms=round(seconds * 1000, 3),
+            )
+
+
+class _Exchange:
+    """One response on its way out: its status, its request id, and no body where HEAD asked."""
+
+    def __init__(self, send: Send, *, request_id: str, head: bool) -> None:
+        self._send = send
+        self._request_id = request_id.encode()
+        self.head = head
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (_HEADER, self._request_id)]
+        elif self.head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return ""

@@ -1,0 +1,77 @@
+"""One deadline over all attempts, and which errors are worth another."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import grpc
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, UpstreamError
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: Attempts that reached a server: calls wait for the connection, so one that is down uses up none.
+MAX_ATTEMPTS = 5
+
+
+class Caller:
+    """Calls one service: waits for it, retries when it is UNAVAILABLE, and gives up at the deadline."""
+
+    def __init__(self, *, service: str, channel: grpc.aio.Channel, deadline_seconds: float) -> None:
+        self.service = service
+        self._channel = channel
+        self._deadline_seconds = deadline_seconds
+
+    async def call(self, attempt: Callable[[float], Awaitable[T]]) -> T:
+        """Runs `attempt(deadline)`, a time of the loop's clock, and again after an UNAVAILABLE.
+
+        Raises UpstreamError, ServiceUnavailable or DeadlineExceeded.
+        """
+        deadline = asyncio.get_running_loop().time() + self._deadline_seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._with_retries(attempt, deadline)
+        except TimeoutError:
+            raise self._late() from None
+        except UpstreamError as error:
+            if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise self._late() from error
+            if error.code is grpc.StatusCode.UNAVAILABLE:
+                raise ServiceUnavailable(self.service) from error
+            raise
+
+    def connected(self) -> bool:
+        """Whether a server can be reached now; asks an idle channel to connect."""
+        return self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+
+    async def _with_retries(self, attempt: Callable[[float], Awaitable[T]], deadline: float) -> T:
+        # Entering tenacity costs 25 us, more than the rest of a request, so the first attempt goes without.
+        try:
+            return await attempt(deadline)
+        except UpstreamError as error:
+            if not _is_unavailable(error):
+                raise
+            log.info("call.retried", service=self.service, attempt=1, error=error.message)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_is_unavailable),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
+            stop=stop_after_attempt(MAX_ATTEMPTS - 1),
+            before_sleep=self._log_retry,
+            reraise=True,
+        )
+        await asyncio.sleep(retrying.wait(RetryCallState(retrying, None, (), {})))
+        return await retrying(attempt, deadline)
+
+    def _late(self) -> ServiceUnavailable | DeadlineExceeded:
+        return DeadlineExceeded(self.service) if self.connected() else ServiceUnavailable(self.service)
+
+    def _log_retry(self, state: RetryCallState) -> None:
+        log.info("call.retried", service=self.service, attempt=state.attempt_number + 1)
+
+
+def _is_unavailable(error: BaseException) -> bool:
+    return isinstance(error, UpstreamError) and error.code is grpc.StatusCode.UNAVAILABLE

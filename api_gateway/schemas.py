@@ -1,0 +1,52 @@
+"""What the HTTP API answers with."""
+
+from pydantic import BaseModel, Field
+
+
+class FibonacciNumber(BaseModel):
+    n: int = Field(description="The index.")
+    x: int | None = Field(
+        None, description="F(n) as a number while it fits a signed 64-bit integer (n <= 92), else absent."
+    )
+    value: str = Field(description="F(n), exact, in decimal digits.")
+
+
+class NumberStats(BaseModel):
+    n: int = Field(description="The index.")
+    request_count: int = Field(description="Requests that were answered.")
+    average_time_ms: float = Field(description="Their mean time inside fibonacci_service, in milliseconds.")
+    min_time_ms: float = Field(description="The shortest of those times.")
+    max_time_ms: float = Field(description="The longest of those times.")
+    cache_hits: int = Field(description="Those that the cache answered.")
+
+
+class Stats(BaseModel):
+    total_requests: int = Field(description="Requests that were answered, over every n.")
+    total_cache_hits: int = Field(description="Those that the cache answered.")
+    fibonacci_stats: list[NumberStats] = Field(description="The busiest numbers, the busiest first.")
+
+
+class Liveness(BaseModel):
+    status: str = Field(description='"alive"')
+
+
+class Readiness(BaseModel):
+    status: str = Field(description='"ready"')
+    fibonacci_service: bool = Field(description="Whether fibonacci_service is connected; /fib needs it.")
+    stats_service: bool = Field(description="Whether stats_service is connected; only /stats needs it.")
+
+
+class FieldError(BaseModel):
+    field: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error after RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[FieldError] | None = None
+    request_id: str
