@@ -63,7 +63,7 @@ class Coalescer:
         while batch := self._next_batch():
             try:
                 await self._send(batch)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
                 _fail(batch, error)
 
     def _next_batch(self) -> list[_Waiting]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -37,15 +38,15 @@ class RequestLayer:
         started = time.perf_counter()
         try:
             await self._app(scope, receive, exchange.send)
-        except Exception as error:
-            log.error("http.crashed", path=scope["path"][:MAX_LOGGED], exc_info=error)
+        except Exception:
+            log.exception("http.crashed", path=scope["path"][:MAX_LOGGED])
             if exchange.status == 0:
                 await problem(500)(scope, receive, exchange.send)
         finally:
             self._log(scope, exchange, time.perf_counter() - started)
 
     def _log(self, scope: MutableMapping[str, Any], exchange: "_Exchange", seconds: float) -> None:
-        if self._request_log.wants(failed=exchange.status >= 500 or exchange.status == 0, seconds=seconds):
+        if self._request_log.wants(failed=exchange.failed, seconds=seconds):
             log.info(
                 "http.served",
                 method="HEAD" if exchange.head else scope["method"],
@@ -64,6 +65,10 @@ class _Exchange:
         self._request_id = request_id.encode()
         self.head = head
         self.status = 0
+
+    @property
+    def failed(self) -> bool:
+        return self.status == 0 or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

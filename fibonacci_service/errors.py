@@ -1,8 +1,7 @@
 """What fibonacci_service refuses, and why."""
 
-from service_kit.errors import ServiceError
-
 from fibonacci_service.sequence import INT64_MAX_INDEX
+from service_kit.errors import ServiceError
 
 
 class FibonacciError(ServiceError):

@@ -29,7 +29,7 @@ def encode(value: gmpy2.mpz, encoding: Encoding) -> bytes:
     """
     match encoding:
         case Encoding.DECIMAL:
-            return value.digits(10).encode("ascii")
+            return bytes(value.digits(10), "ascii")
         case Encoding.BIG_ENDIAN:
             return int(value).to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
         case _:

@@ -28,9 +28,7 @@ log = structlog.get_logger()
 #: The most records that stats_service takes in one batch.
 MAX_BATCH_RECORDS = 1_000
 #: Answers that will not change however often the batch is sent.
-_FINAL = frozenset(
-    {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.UNIMPLEMENTED}
-)
+_FINAL = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.UNIMPLEMENTED})
 
 
 @dataclass(slots=True)

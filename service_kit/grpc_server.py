@@ -16,16 +16,15 @@ from service_kit.settings import ServiceSettings
 _OPTIONS = (("grpc.so_reuseport", 0),)
 
 
-class HealthServicer(health.HealthServicer):
+class HealthServicer(health.HealthServicer):  # type: ignore[misc]
     """grpc.health.v1 whose Watch streams can be ended: a drain would wait for them to its limit."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._watches: set[asyncio.Task[Any]] = set()
+        self._watches: set[asyncio.Task[Any] | None] = set()
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
         watch = asyncio.current_task()
-        assert watch is not None
         self._watches.add(watch)
         try:
             await super().Watch(request, context)
@@ -33,7 +32,7 @@ class HealthServicer(health.HealthServicer):
             self._watches.discard(watch)
 
     def end_watches(self) -> None:
-        for watch in self._watches:
+        for watch in filter(None, self._watches):
             watch.cancel()
 
 
@@ -52,7 +51,7 @@ async def serving(
     """
     server = grpc.aio.server(interceptors=list(interceptors), options=_OPTIONS)
     health_servicer = HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)  # type: ignore[no-untyped-call]
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     register(server)
     # gRPC names no reason when it cannot bind, so the address is tried with a socket of our own first.
     bind_socket(settings).close()

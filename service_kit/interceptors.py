@@ -1,9 +1,11 @@
 """What happens around every RPC that a service answers: request id, errors, one log line."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import structlog
@@ -14,6 +16,11 @@ from service_kit.request_id import METADATA_KEY, accept_request_id, current_requ
 from service_kit.rpc_status import StatusTable, code_of, status_of
 
 log = structlog.get_logger()
+
+if TYPE_CHECKING:  # gRPC's types take parameters in their stubs only
+    Context = grpc.aio.ServicerContext[Any, Any]
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    Answer = Callable[[Any, Context], Awaitable[Any]]
 
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("rpc_facts", default=None)
 
@@ -34,38 +41,39 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Handler | None:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or handler.unary_unary is None or method.startswith("/grpc."):
             return handler
         return grpc.unary_unary_rpc_method_handler(
-            self._wrap(method, handler.unary_unary),
+            self._wrap(method, cast("Answer", handler.unary_unary)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
-    def _wrap(self, method: str, answer: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
-        async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    def _wrap(self, method: str, answer: Answer) -> Answer:
+        async def call(request: Any, context: Context) -> Any:
             current_request_id.set(_offered_request_id(context))
             facts: dict[str, Any] = {}
             _facts.set(facts)
             started = time.perf_counter()
             code = grpc.StatusCode.CANCELLED
+            response = None
             try:
                 response = await answer(request, context)
                 code = grpc.StatusCode.OK
-                return response
-            except Exception as error:
-                code = await self._abort(error, context)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status and no text of it
+                code = self._fail(error, context)
             finally:
                 self._log(method, code, time.perf_counter() - started, facts)
+            return response
 
         return call
 
-    async def _abort(self, error: Exception, context: grpc.aio.ServicerContext[Any, Any]) -> grpc.StatusCode:
+    def _fail(self, error: Exception, context: Context) -> grpc.StatusCode:
         status = status_of(error, self._status_table)
         code = code_of(status.code)
         note(error=status.message)
@@ -83,7 +91,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             log.info("rpc.served", method=method, code=code.name, duration_ms=round(seconds * 1000, 3), **facts)
 
 
-def _offered_request_id(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+def _offered_request_id(context: Context) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == METADATA_KEY:
             return accept_request_id(value if isinstance(value, str) else "")

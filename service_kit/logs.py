@@ -1,10 +1,11 @@
 """Structured logs: a console for people, one JSON object a line for machines."""
 
+import contextlib
 import logging
 import os
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import orjson
 import structlog
@@ -39,6 +40,7 @@ class RequestLog:
 
 def configure_logging(*, service: str, level: str, log_format: Literal["auto", "console", "json"]) -> None:
     """Sends structlog and the standard library's loggers to standard output in one format."""
+    output = cast("TextIO", _LossyOutput(sys.stdout))
     console = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
 
     def add_service(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -55,10 +57,10 @@ def configure_logging(*, service: str, level: str, log_format: Literal["auto", "
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(output),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -66,6 +68,21 @@ def configure_logging(*, service: str, level: str, log_format: Literal["auto", "
         )
     )
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, logging.getLevelName(level.upper())), force=True)
+
+
+class _LossyOutput:
+    """Standard output that may go away: no request and no shutdown fails because its line cannot be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:

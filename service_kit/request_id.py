@@ -12,7 +12,7 @@ MAX_LENGTH = 64
 
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
 
-_ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,%d}" % MAX_LENGTH)
+_ACCEPTED = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_LENGTH}}}")
 # A random prefix for each process and a counter cost 0.2 us a request; a fresh uuid4 costs 2.
 _prefix = secrets.token_hex(6)
 _counter = itertools.count(1)

@@ -59,7 +59,7 @@ def load_settings(settings_type: type[S], *, program: str, arguments: Sequence[s
     Exits with status 2 and one line on standard error that names each bad setting.
     """
     try:
-        return settings_type(_cli_parse_args=list(arguments), _cli_prog_name=f"python -m {program}")  # type: ignore[call-arg]
+        return settings_type(_cli_parse_args=list(arguments), _cli_prog_name=f"python -m {program}")
     except ValidationError as error:
         print(f"{program}: {describe(error, prefix=settings_type.prefix())}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -82,4 +82,3 @@ def unknown_variables(settings_type: type[ServiceSettings], environment: Mapping
         for name in sorted(environment)
         if name.startswith(prefix) and name not in known and not _INJECTED.search(name)
     }
-

@@ -3,9 +3,9 @@
 import os
 import sys
 
+from service_kit.lifecycle import run_service
 from stats_service.app import running
 from stats_service.settings import Settings
-from service_kit.lifecycle import run_service
 
 
 def main() -> None:

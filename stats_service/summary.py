@@ -103,6 +103,6 @@ def page_size_of(asked: int) -> int:
     return asked or DEFAULT_PAGE_SIZE
 
 
-def _require(holds: bool, field: str, bound: str) -> None:
+def _require(holds: bool, field: str, bound: str) -> None:  # noqa: FBT001 - it reads as an assertion
     if not holds:
         raise RecordRefused(field, bound)
