@@ -114,7 +114,8 @@ class StatsRecorder:
                 await self._send_pending()
         except TimeoutError:
             self._drop(self.pending, reason="the service stopped before they were acknowledged")
-        log.info("stats.flushed", served=self.served, recorded=self.recorded, dropped=self.dropped)
+        if self.served:
+            log.info("stats.flushed", served=self.served, recorded=self.recorded, dropped=self.dropped)
 
     async def _send_for_ever(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TextIO, cast
 import orjson
 import structlog
 from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter
+from structlog.tracebacks import ExceptionDictTransformer
 
 from service_kit.request_id import current_request_id
 from service_kit.settings import LogRequests
@@ -94,7 +95,7 @@ def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 def _json_renderers() -> list[Any]:
     return [
-        structlog.processors.dict_tracebacks,
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event, default=str).decode()),
     ]
 

@@ -1,0 +1,61 @@
+"""A bounded load of GET /fib that keeps count of what came back."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+WORKERS = 8
+PAUSE_SECONDS = 0.01
+INDICES = 40
+
+
+class Load:
+    """How many answers of each HTTP status came back; status 0 is a connection that failed."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[int] = Counter()
+        self._answered = asyncio.Condition()
+
+    @property
+    def sent(self) -> int:
+        return sum(self.statuses.values())
+
+    async def note(self, status: int) -> None:
+        self.statuses[status] += 1
+        async with self._answered:
+            self._answered.notify_all()
+
+    async def answered(self, more: int) -> None:
+        """Waits until so many more answers have come."""
+        goal = self.sent + more
+        async with asyncio.timeout(30), self._answered:
+            await self._answered.wait_for(lambda: self.sent >= goal)
+
+
+@asynccontextmanager
+async def load(url: str) -> AsyncIterator[Load]:
+    """Some workers ask one number after another until this is left; then every answer has been noted."""
+    result = Load()
+    stopping = asyncio.Event()
+    indices = itertools.cycle(range(INDICES))
+
+    async def work(client: httpx.AsyncClient) -> None:
+        while not stopping.is_set():
+            try:
+                response = await client.get(f"{url}/fib", params={"n": next(indices)})
+                await result.note(response.status_code)
+            except httpx.TransportError:
+                await result.note(0)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async with httpx.AsyncClient(timeout=30) as client, asyncio.TaskGroup() as group:
+        for _ in range(WORKERS):
+            group.create_task(work(client))
+        try:
+            yield result
+        finally:
+            stopping.set()

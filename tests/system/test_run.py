@@ -1,0 +1,117 @@
+"""`make run`: the three services under supervisor."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+START_SECONDS = 20.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on, all different."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    stats, fibonacci, gateway = free_ports(3)
+    return {
+        "PATH": os.environ["PATH"],
+        "RUN_DIRECTORY": str(tmp_path),
+        "STATS_DATABASE_URL": f"sqlite:///{tmp_path}/stats.sqlite3",
+        "STATS_LISTEN_PORT": str(stats),
+        "FIBONACCI_LISTEN_PORT": str(fibonacci),
+        "FIBONACCI_STATS_TARGET": f"localhost:{stats}",
+        "GATEWAY_LISTEN_PORT": str(gateway),
+        "GATEWAY_FIBONACCI_TARGET": f"localhost:{fibonacci}",
+        "GATEWAY_STATS_TARGET": f"localhost:{stats}",
+    }
+
+
+@contextmanager
+def running(settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local.run"], env=settings, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            run.send_signal(signal.SIGINT)
+        run.wait(START_SECONDS)
+
+
+def wait_for(text: str, log: Path) -> None:
+    patience_ends = time.monotonic() + START_SECONDS
+    while text not in log.read_text():
+        assert time.monotonic() < patience_ends, f"{text!r} never came:\n{log.read_text()}"
+        time.sleep(0.02)
+
+
+def children(pid: int) -> dict[str, int]:
+    """The services that a supervisor runs, by name."""
+    listing = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=True)
+    rows = (line.split() for line in listing.stdout.splitlines())
+    return {row[-1]: int(row[0]) for row in rows if row[-1].endswith(("_service", "_gateway"))}
+
+
+def test_it_says_what_to_try_restarts_what_dies_and_ends_everything(settings: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    url = f"http://localhost:{settings['GATEWAY_LISTEN_PORT']}"
+    with running(settings, log) as run:
+        wait_for("Ready. Try:", log)
+        assert f"curl '{url.removeprefix('http://')}/fib?n=10'" in log.read_text()
+        before = children(run.pid)
+
+        os.kill(before["fibonacci_service"], signal.SIGKILL)
+
+        assert httpx.get(f"{url}/fib?n=10", timeout=20).json()["x"] == 55
+        after = children(run.pid)
+        assert after.keys() == {"stats_service", "fibonacci_service", "api_gateway"}
+        assert {name for name in after if after[name] != before[name]} == {"fibonacci_service"}
+
+        stopping = time.monotonic()
+        run.send_signal(signal.SIGINT)
+        assert run.wait(START_SECONDS) == 0
+        assert time.monotonic() - stopping < 10
+
+    assert "Traceback" not in log.read_text()
+    for service in ("stats_service", "fibonacci_service", "api_gateway"):
+        assert f'"service":"{service}"' in log.read_text()
+    assert all(not Path(f"/proc/{pid}").exists() for pid in after.values())
+
+
+def test_a_port_in_use_is_one_line_that_names_the_port_and_the_setting(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    port = settings["FIBONACCI_LISTEN_PORT"]
+    log = tmp_path / "run.log"
+    with socket.create_server(("127.0.0.1", int(port))), running(settings, log) as run:
+        assert run.wait(START_SECONDS) == 1
+
+    [line] = log.read_text().splitlines()
+    assert f"port {port}" in line
+    assert "FIBONACCI_LISTEN_PORT" in line
+
+
+def test_a_bad_setting_is_one_line_that_names_it(settings: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    with running(settings | {"GATEWAY_DEADLINE_SECONDS": "soon"}, log) as run:
+        assert run.wait(START_SECONDS) == 2
+
+    [line] = log.read_text().splitlines()
+    assert line.startswith("api_gateway: GATEWAY_DEADLINE_SECONDS='soon'")
