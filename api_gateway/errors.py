@@ -1,7 +1,7 @@
 """Everything that is not an answer, as RFC 9457 problems."""
 
-import http
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import grpc
@@ -35,6 +35,11 @@ HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
 
 #: The codes whose text was written for the caller; the text of any other stays inside.
 _READABLE = frozenset({400, 404, 409, 429})
+
+_REFUSALS: Mapping[int, str] = {
+    HTTPStatus.NOT_FOUND: "There is no such resource; /openapi.json lists those there are.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This resource does not take the method; the header Allow lists those it takes.",
+}
 
 FieldErrors = Sequence[tuple[str, str]]
 
@@ -104,7 +109,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(_request: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # RequestLayer answers HEAD wherever GET is answered; the router does not know.
+            headers["Allow"] = headers.get("Allow", "").replace("GET", "GET, HEAD")
+        return problem(error.status_code, _REFUSALS.get(error.status_code), headers=headers)
 
     @app.exception_handler(UpstreamError)
     async def upstream(_request: Request, error: UpstreamError) -> JSONResponse:
@@ -137,6 +146,6 @@ def _field_error(fault: Mapping[str, Any]) -> tuple[str, str]:
 
 def _title(status: int) -> str:
     try:
-        return http.HTTPStatus(status).phrase
+        return HTTPStatus(status).phrase
     except ValueError:
         return "Client Closed Request"

@@ -16,6 +16,8 @@ log = structlog.get_logger()
 
 #: The most of a path or query that is logged.
 MAX_LOGGED = 200
+#: Asked every few seconds by whatever watches over the process; only a refusal is worth a line.
+_PROBED = frozenset({"/livez", "/readyz"})
 _HEADER = HEADER.lower().encode()
 
 
@@ -46,6 +48,8 @@ class RequestLayer:
             self._log(scope, exchange, time.perf_counter() - started)
 
     def _log(self, scope: MutableMapping[str, Any], exchange: "_Exchange", seconds: float) -> None:
+        if scope["path"] in _PROBED and not exchange.failed:
+            return
         if self._request_log.wants(failed=exchange.failed, seconds=seconds):
             log.info(
                 "http.served",

@@ -43,7 +43,7 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
 
     async def GetFib(self, request: fib_pb2.FibonacciRequest, context: Any) -> fib_pb2.FibonacciResponse:
         computation = self._calculator.compute(request.n, request.encoding)
-        note(n=computation.n, cached=computation.cached)
+        note(n=computation.n, cached=computation.cached, dear=computation.dear)
         return _response(computation, request.encoding)
 
     async def BatchGetFib(self, request: fib_pb2.BatchGetFibRequest, context: Any) -> fib_pb2.BatchGetFibResponse:
@@ -56,10 +56,14 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
         return fib_pb2.BatchGetFibResponse(results=map(_result, outcomes, encodings))
 
     def _log_item(self, item: fib_pb2.BatchGetFibItem, outcome: Computation | FibonacciError) -> None:
-        failed = isinstance(outcome, FibonacciError)
-        seconds = 0.0 if isinstance(outcome, FibonacciError) else outcome.duration_ns / 1e9
-        if self._request_log.wants(failed=failed, seconds=seconds):
-            facts = {"error": str(outcome)} if isinstance(outcome, FibonacciError) else {"cached": outcome.cached}
+        """One line an item, for each has a request id of its own; a refusal is its caller's fault and no failure."""
+        facts: dict[str, object]
+        match outcome:
+            case Computation():
+                seconds, dear, facts = outcome.duration_ns / 1e9, outcome.dear, {"cached": outcome.cached}
+            case FibonacciError():
+                seconds, dear, facts = 0.0, False, {"error": str(outcome)}
+        if self._request_log.wants(failed=False, seconds=seconds, dear=dear):
             request_id = accept_request_id(item.request_id)
             duration_ms = round(seconds * 1000, 3)
             log.info("item.served", request_id=request_id, n=item.request.n, duration_ms=duration_ms, **facts)

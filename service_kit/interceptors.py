@@ -22,6 +22,16 @@ if TYPE_CHECKING:  # gRPC's types take parameters in their stubs only
     Handler = grpc.RpcMethodHandler[Any, Any]
     Answer = Callable[[Any, Context], Awaitable[Any]]
 
+#: Success, and what is the caller's own doing.
+_NO_FAILURE = frozenset(
+    {
+        grpc.StatusCode.OK,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.OUT_OF_RANGE,
+    }
+)
+
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("rpc_facts", default=None)
 
 
@@ -86,8 +96,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         return code
 
     def _log(self, method: str, code: grpc.StatusCode, seconds: float, facts: dict[str, Any]) -> None:
-        failed = code not in (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED)
-        if self._request_log.wants(failed=failed, seconds=seconds, dear=facts.pop("dear", False)):
+        if self._request_log.wants(failed=code not in _NO_FAILURE, seconds=seconds, dear=facts.pop("dear", False)):
             log.info("rpc.served", method=method, code=code.name, duration_ms=round(seconds * 1000, 3), **facts)
 
 

@@ -50,7 +50,7 @@ def configure_logging(*, service: str, level: str, log_format: Literal["auto", "
 
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
         add_service,
         _add_request_id,
     ]
@@ -114,4 +114,4 @@ def _console_renderers() -> list[Any]:
         Column("event", column(bold, 20)),
         Column("", KeyValueColumnFormatter(dim, "", reset, str)),
     ]
-    return [ConsoleRenderer(columns=columns)]
+    return [ConsoleRenderer(columns=columns, sort_keys=False)]
