@@ -1,36 +1,65 @@
 """A cache whose bound is memory, because its values are from one byte to megabytes long."""
 
+from dataclasses import dataclass
+from typing import Protocol
+
 from cachetools import LRUCache
 
 from fibonacci_service.sequence import Encoding
 
 Key = tuple[int, Encoding]
 
-#: What an entry costs beside its value: key, bytes header and links (sys.getsizeof, CPython 3.11 on 64 bits).
-ENTRY_OVERHEAD_BYTES = 300
+#: What an entry costs beside its value: the key, the objects' headers and the links between them.
+ENTRY_OVERHEAD_BYTES = 400
+#: The longest value that counts as small.
+SMALL_VALUE_BYTES = 16 << 10
+#: The share of the memory that only small values may use.
+SMALL_SHARE = 0.25
 
 
-class ValueCache:
-    """The encoded values used last, within a number of bytes. It lives on one event loop and needs no lock."""
+@dataclass(frozen=True, slots=True)
+class EncodedValue:
+    """A number as it is sent, and the SHA-256 of those bytes."""
+
+    data: bytes
+    sha256: bytes
+
+
+class ValueCache(Protocol):
+    """Where values are kept. A second level that replicas share would be another of these."""
+
+    def get(self, key: Key) -> EncodedValue | None: ...
+
+    def put(self, key: Key, value: EncodedValue) -> None: ...
+
+
+class MemoryCache:
+    """The values used last, within a number of bytes. It lives on one event loop and needs no lock.
+
+    Small and large values have a share each and push out only their own kind: without that, one
+    F(10,000,000) takes the place of ten thousand small numbers. A value larger than its share is not kept.
+    """
 
     def __init__(self, *, max_bytes: int) -> None:
-        self._entries: LRUCache[Key, bytes] = LRUCache(maxsize=max_bytes, getsizeof=_cost)
+        small_bytes = int(max_bytes * SMALL_SHARE)
+        self._small: LRUCache[Key, EncodedValue] = LRUCache(small_bytes, getsizeof=_cost)
+        self._large: LRUCache[Key, EncodedValue] = LRUCache(max_bytes - small_bytes, getsizeof=_cost)
 
-    def get(self, key: Key) -> bytes | None:
-        return self._entries.get(key)
+    def get(self, key: Key) -> EncodedValue | None:
+        return self._small.get(key) or self._large.get(key)
 
-    def put(self, key: Key, value: bytes) -> None:
-        """Keeps a value, unless it alone is larger than the cache."""
-        if _cost(value) <= self._entries.maxsize:
-            self._entries[key] = value
+    def put(self, key: Key, value: EncodedValue) -> None:
+        share = self._small if len(value.data) <= SMALL_VALUE_BYTES else self._large
+        if _cost(value) <= share.maxsize:
+            share[key] = value
 
     @property
     def used_bytes(self) -> int:
-        return int(self._entries.currsize)
+        return int(self._small.currsize + self._large.currsize)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._small) + len(self._large)
 
 
-def _cost(value: bytes) -> int:
-    return len(value) + ENTRY_OVERHEAD_BYTES
+def _cost(value: EncodedValue) -> int:
+    return len(value.data) + ENTRY_OVERHEAD_BYTES

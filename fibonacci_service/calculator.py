@@ -1,10 +1,11 @@
-"""Answers requests for numbers: limits, cache, computation, and the fact that each answer leaves behind."""
+"""Answers requests for numbers: limits, cache, one computation for identical requests, and the fact that each leaves."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fibonacci_service.cache import ValueCache
+from fibonacci_service.cache import EncodedValue, Key, ValueCache
 from fibonacci_service.errors import (
     BatchTooLarge,
     EncodingNeeded,
@@ -13,7 +14,9 @@ from fibonacci_service.errors import (
     IndexNegative,
     IndexTooLarge,
 )
-from fibonacci_service.sequence import INT64_MAX_INDEX, SMALL, Encoding, encode, fibonacci, predicted_bytes
+from fibonacci_service.flights import Flights
+from fibonacci_service.sequence import INT64_MAX_INDEX, SMALL, Encoding, predicted_bytes
+from fibonacci_service.values import INLINE_MAX_INDEX, ValueWorkers, encoded_value
 
 MAX_BATCH_ITEMS = 1_000
 MAX_BATCH_BYTES = 1 << 20
@@ -27,7 +30,7 @@ class Computation:
     """One answered request."""
 
     n: int
-    value: bytes
+    encoded: EncodedValue
     cached: bool
     duration_ns: int
 
@@ -47,51 +50,79 @@ Observer = Callable[[Computation], None]
 
 
 class Calculator:
-    """Computes each number once and keeps it.
+    """Computes each number once and keeps it. It runs on one event loop and needs no lock."""
 
-    It runs on one event loop and does not yield while it computes, so identical requests that
-    arrive together are one computation and the rest cache hits. The limit keeps that below a millisecond.
-    """
-
-    def __init__(self, *, cache: ValueCache, max_index: int, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, *, cache: ValueCache, workers: ValueWorkers, max_index: int, observers: Sequence[Observer]
+    ) -> None:
         self._cache = cache
+        self._workers = workers
         self._max_index = max_index
         self._observers = observers
+        self._flights: Flights[Key, EncodedValue] = Flights()
 
-    def compute(self, n: int, encoding: int) -> Computation:
-        """Answers one request and tells the observers.
+    async def compute(self, n: int, encoding: int) -> Computation:
+        """Answers one request and tells the observers. A refused or failed request is not observed.
 
-        Raises IndexNegative, IndexTooLarge, EncodingNeeded or EncodingUnknown; a refused request is not observed.
+        Raises IndexNegative, IndexTooLarge, EncodingNeeded, EncodingUnknown, WorkersBusy or WorkerLost. When the last
+        request that waits for a number is cancelled, its computation ends.
         """
-        started = time.perf_counter_ns()
-        self._check(n, encoding)
-        value, cached = self._value(n, Encoding(encoding or Encoding.DECIMAL))
-        computation = Computation(n, value, cached, time.perf_counter_ns() - started)
-        for observe in self._observers:
-            observe(computation)
-        return computation
+        return self._compute_now(n, encoding) or await self._compute_in_workers(n, encoding)
 
-    def compute_each(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
-        """Answers every request in order; one that is refused leaves its error in its place.
+    async def compute_each(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
+        """Answers every request in order; one that is refused or fails leaves its error in its place.
 
         Raises BatchTooLarge before anything is computed.
         """
         self._check_batch(requests)
-        return [self._outcome(n, encoding) for n, encoding in requests]
+        outcomes = [self._outcome_now(n, encoding) for n, encoding in requests]
+        dear = [position for position, outcome in enumerate(outcomes) if outcome is None]
+        later = await asyncio.gather(*(self._outcome_in_workers(*requests[position]) for position in dear))
+        for position, outcome in zip(dear, later, strict=True):
+            outcomes[position] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
 
-    def _outcome(self, n: int, encoding: int) -> Computation | FibonacciError:
+    def _outcome_now(self, n: int, encoding: int) -> Computation | FibonacciError | None:
         try:
-            return self.compute(n, encoding)
+            return self._compute_now(n, encoding)
         except FibonacciError as error:
             return error
 
-    def _value(self, n: int, encoding: Encoding) -> tuple[bytes, bool]:
-        kept = self._cache.get((n, encoding))
-        if kept is not None:
-            return kept, True
-        value = encode(fibonacci(n), encoding)
-        self._cache.put((n, encoding), value)
-        return value, False
+    async def _outcome_in_workers(self, n: int, encoding: int) -> Computation | FibonacciError:
+        try:
+            return await self._compute_in_workers(n, encoding)
+        except FibonacciError as error:
+            return error
+
+    def _compute_now(self, n: int, encoding: int) -> Computation | None:
+        """The answer when it is kept or quick to compute, else None. It does not yield, so it is one for all who ask."""
+        started = time.perf_counter_ns()
+        self._check(n, encoding)
+        key = (n, Encoding(encoding or Encoding.DECIMAL))
+        encoded = self._cache.get(key)
+        cached = encoded is not None
+        if encoded is None:
+            if n > INLINE_MAX_INDEX:
+                return None
+            encoded = encoded_value(*key)
+            self._cache.put(key, encoded)
+        return self._observed(Computation(n, encoded, cached, time.perf_counter_ns() - started))
+
+    async def _compute_in_workers(self, n: int, encoding: int) -> Computation:
+        started = time.perf_counter_ns()
+        key = (n, Encoding(encoding))
+        encoded = await self._flights.join(key, lambda: self._compute_and_keep(key))
+        return self._observed(Computation(n, encoded, cached=False, duration_ns=time.perf_counter_ns() - started))
+
+    async def _compute_and_keep(self, key: Key) -> EncodedValue:
+        encoded = await self._workers.value(*key)
+        self._cache.put(key, encoded)
+        return encoded
+
+    def _observed(self, computation: Computation) -> Computation:
+        for observe in self._observers:
+            observe(computation)
+        return computation
 
     def _check(self, n: int, encoding: int) -> None:
         if n < 0:

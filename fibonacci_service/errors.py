@@ -50,6 +50,26 @@ class EncodingUnknown(FibonacciError):
         self.number = number
 
 
+class WorkersBusy(FibonacciError):
+    """Every worker computes, and as many requests as may wait for one do."""
+
+    reason = "WORKERS_BUSY"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} long computations wait already; try again in a moment")
+        self.limit = limit
+
+
+class WorkerLost(FibonacciError):
+    """The process that computed the answer ended before it was done; the request may be tried again."""
+
+    reason = "WORKER_LOST"
+
+    def __init__(self, exit_status: int) -> None:
+        super().__init__("the computation was interrupted; try again")
+        self.exit_status = exit_status
+
+
 class BatchTooLarge(FibonacciError):
     """A batch with too many items, or with items whose values are predicted to be too long together."""
 

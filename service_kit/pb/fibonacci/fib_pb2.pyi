@@ -184,3 +184,217 @@ class BatchGetFibResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___BatchGetFibResult: _TypeAlias = BatchGetFibResult  # noqa: Y015
+
+@_typing.final
+class StreamFibRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    N_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    n: _builtins.int
+    encoding: Global___Encoding.ValueType
+    """DECIMAL or BIG_ENDIAN."""
+    offset: _builtins.int
+    """Bytes of the encoding to leave out at the start."""
+    length: _builtins.int
+    """Bytes to send at most; 0 means up to the end."""
+    def __init__(
+        self,
+        *,
+        n: _builtins.int = ...,
+        encoding: Global___Encoding.ValueType = ...,
+        offset: _builtins.int = ...,
+        length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoding", b"encoding", "length", b"length", "n", b"n", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamFibRequest: _TypeAlias = StreamFibRequest  # noqa: Y015
+
+@_typing.final
+class StreamFibResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    total_bytes: _builtins.int
+    """In the first message only: the length of the whole encoding and its SHA-256, whatever slice was asked for."""
+    sha256: _builtins.bytes
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        total_bytes: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "sha256", b"sha256", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamFibResponse: _TypeAlias = StreamFibResponse  # noqa: Y015
+
+@_typing.final
+class StreamRangeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    start: _builtins.int
+    """The first index."""
+    count: _builtins.int
+    """How many numbers."""
+    def __init__(
+        self,
+        *,
+        start: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRangeRequest: _TypeAlias = StreamRangeRequest  # noqa: Y015
+
+@_typing.final
+class StreamRangeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    """The index of the first number in this piece."""
+    lines: _builtins.bytes
+    """The digits of one number or more, a line feed after each."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        lines: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "lines", b"lines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRangeResponse: _TypeAlias = StreamRangeResponse  # noqa: Y015
+
+@_typing.final
+class GetResidueRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    N_FIELD_NUMBER: _builtins.int
+    MODULUS_FIELD_NUMBER: _builtins.int
+    n: _builtins.str
+    """The index, of up to 1,000 decimal digits."""
+    modulus: _builtins.str
+    """At least 1, of up to 1,000 decimal digits."""
+    def __init__(
+        self,
+        *,
+        n: _builtins.str = ...,
+        modulus: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["modulus", b"modulus", "n", b"n"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetResidueRequest: _TypeAlias = GetResidueRequest  # noqa: Y015
+
+@_typing.final
+class GetResidueResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESIDUE_FIELD_NUMBER: _builtins.int
+    residue: _builtins.str
+    """F(n) modulo the modulus, in decimal digits."""
+    def __init__(
+        self,
+        *,
+        residue: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["residue", b"residue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetResidueResponse: _TypeAlias = GetResidueResponse  # noqa: Y015
+
+@_typing.final
+class DescribeFibRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    N_FIELD_NUMBER: _builtins.int
+    n: _builtins.str
+    """The index, of up to 100 decimal digits."""
+    def __init__(
+        self,
+        *,
+        n: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["n", b"n"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeFibRequest: _TypeAlias = DescribeFibRequest  # noqa: Y015
+
+@_typing.final
+class DescribeFibResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGIT_COUNT_FIELD_NUMBER: _builtins.int
+    BIT_COUNT_FIELD_NUMBER: _builtins.int
+    LEADING_DIGITS_FIELD_NUMBER: _builtins.int
+    TRAILING_DIGITS_FIELD_NUMBER: _builtins.int
+    PREDICTED_SECONDS_FIELD_NUMBER: _builtins.int
+    PREDICTED_BYTES_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
+    MAX_N_FIELD_NUMBER: _builtins.int
+    digit_count: _builtins.str
+    """How many decimal digits and how many bits F(n) has, in decimal digits."""
+    bit_count: _builtins.str
+    leading_digits: _builtins.str
+    """The first and the last decimal digits of F(n), up to 20 of each."""
+    trailing_digits: _builtins.str
+    predicted_seconds: _builtins.float
+    """What a new computation and its conversion to decimal digits are predicted to take on this machine."""
+    predicted_bytes: _builtins.float
+    way: _builtins.str
+    """Which way to ask: "unary" (GetFib), "stream" (StreamFib), or "" where n is above the service's limit."""
+    max_n: _builtins.int
+    """The service's limit."""
+    def __init__(
+        self,
+        *,
+        digit_count: _builtins.str = ...,
+        bit_count: _builtins.str = ...,
+        leading_digits: _builtins.str = ...,
+        trailing_digits: _builtins.str = ...,
+        predicted_seconds: _builtins.float = ...,
+        predicted_bytes: _builtins.float = ...,
+        way: _builtins.str = ...,
+        max_n: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bit_count", b"bit_count", "digit_count", b"digit_count", "leading_digits", b"leading_digits", "max_n", b"max_n", "predicted_bytes", b"predicted_bytes", "predicted_seconds", b"predicted_seconds", "trailing_digits", b"trailing_digits", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeFibResponse: _TypeAlias = DescribeFibResponse  # noqa: Y015

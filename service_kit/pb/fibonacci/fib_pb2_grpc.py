@@ -45,6 +45,26 @@ class FibonacciStub:
                 request_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibRequest.SerializeToString,
                 response_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibResponse.FromString,
                 _registered_method=True)
+        self.StreamFib = channel.unary_stream(
+                '/fibonacci.Fibonacci/StreamFib',
+                request_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamFibRequest.SerializeToString,
+                response_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamFibResponse.FromString,
+                _registered_method=True)
+        self.StreamRange = channel.unary_stream(
+                '/fibonacci.Fibonacci/StreamRange',
+                request_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamRangeRequest.SerializeToString,
+                response_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamRangeResponse.FromString,
+                _registered_method=True)
+        self.GetResidue = channel.unary_unary(
+                '/fibonacci.Fibonacci/GetResidue',
+                request_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.GetResidueRequest.SerializeToString,
+                response_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.GetResidueResponse.FromString,
+                _registered_method=True)
+        self.DescribeFib = channel.unary_unary(
+                '/fibonacci.Fibonacci/DescribeFib',
+                request_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibRequest.SerializeToString,
+                response_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibResponse.FromString,
+                _registered_method=True)
 
 
 class FibonacciServicer:
@@ -70,6 +90,36 @@ class FibonacciServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamFib(self, request, context):
+        """Returns F(n), or a slice of its encoding, in pieces: values of over 1 MiB do not fit one message.
+        The errors are those of GetFib; OUT_OF_RANGE where the slice starts behind the end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamRange(self, request, context):
+        """Returns consecutive numbers in decimal digits, in pieces of about 64 KiB, as fast as the caller reads them.
+        INVALID_ARGUMENT, before the first piece: a count below 1, or a range that ends above the service's limit.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetResidue(self, request, context):
+        """Returns F(n) modulo a number, for indices far beyond those that can be written out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeFib(self, request, context):
+        """Returns what is known of F(n) without computing it, and what computing it would cost here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FibonacciServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +132,26 @@ def add_FibonacciServicer_to_server(servicer, server):
                     servicer.BatchGetFib,
                     request_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibRequest.FromString,
                     response_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibResponse.SerializeToString,
+            ),
+            'StreamFib': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamFib,
+                    request_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamFibRequest.FromString,
+                    response_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamFibResponse.SerializeToString,
+            ),
+            'StreamRange': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamRange,
+                    request_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamRangeRequest.FromString,
+                    response_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamRangeResponse.SerializeToString,
+            ),
+            'GetResidue': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetResidue,
+                    request_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.GetResidueRequest.FromString,
+                    response_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.GetResidueResponse.SerializeToString,
+            ),
+            'DescribeFib': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeFib,
+                    request_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibRequest.FromString,
+                    response_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +209,114 @@ class Fibonacci:
             '/fibonacci.Fibonacci/BatchGetFib',
             service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibRequest.SerializeToString,
             service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamFib(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fibonacci.Fibonacci/StreamFib',
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamFibRequest.SerializeToString,
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamFibResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamRange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/fibonacci.Fibonacci/StreamRange',
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamRangeRequest.SerializeToString,
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamRangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetResidue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fibonacci.Fibonacci/GetResidue',
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.GetResidueRequest.SerializeToString,
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.GetResidueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeFib(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fibonacci.Fibonacci/DescribeFib',
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibRequest.SerializeToString,
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibResponse.FromString,
             options,
             channel_credentials,
             insecure,

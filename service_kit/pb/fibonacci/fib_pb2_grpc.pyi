@@ -44,6 +44,18 @@ class FibonacciStub:
     """Returns one result for each item, in the order asked. An item that fails carries its own status
     beside the answers to the rest; the call itself fails only when the batch is too large.
     """
+    StreamFib: _grpc.UnaryStreamMultiCallable[_fib_pb2.StreamFibRequest, _fib_pb2.StreamFibResponse]
+    """Returns F(n), or a slice of its encoding, in pieces: values of over 1 MiB do not fit one message.
+    The errors are those of GetFib; OUT_OF_RANGE where the slice starts behind the end.
+    """
+    StreamRange: _grpc.UnaryStreamMultiCallable[_fib_pb2.StreamRangeRequest, _fib_pb2.StreamRangeResponse]
+    """Returns consecutive numbers in decimal digits, in pieces of about 64 KiB, as fast as the caller reads them.
+    INVALID_ARGUMENT, before the first piece: a count below 1, or a range that ends above the service's limit.
+    """
+    GetResidue: _grpc.UnaryUnaryMultiCallable[_fib_pb2.GetResidueRequest, _fib_pb2.GetResidueResponse]
+    """Returns F(n) modulo a number, for indices far beyond those that can be written out."""
+    DescribeFib: _grpc.UnaryUnaryMultiCallable[_fib_pb2.DescribeFibRequest, _fib_pb2.DescribeFibResponse]
+    """Returns what is known of F(n) without computing it, and what computing it would cost here."""
 
 @_typing.type_check_only
 class FibonacciAsyncStub(FibonacciStub):
@@ -61,6 +73,18 @@ class FibonacciAsyncStub(FibonacciStub):
     """Returns one result for each item, in the order asked. An item that fails carries its own status
     beside the answers to the rest; the call itself fails only when the batch is too large.
     """
+    StreamFib: _aio.UnaryStreamMultiCallable[_fib_pb2.StreamFibRequest, _fib_pb2.StreamFibResponse]  # type: ignore[assignment]
+    """Returns F(n), or a slice of its encoding, in pieces: values of over 1 MiB do not fit one message.
+    The errors are those of GetFib; OUT_OF_RANGE where the slice starts behind the end.
+    """
+    StreamRange: _aio.UnaryStreamMultiCallable[_fib_pb2.StreamRangeRequest, _fib_pb2.StreamRangeResponse]  # type: ignore[assignment]
+    """Returns consecutive numbers in decimal digits, in pieces of about 64 KiB, as fast as the caller reads them.
+    INVALID_ARGUMENT, before the first piece: a count below 1, or a range that ends above the service's limit.
+    """
+    GetResidue: _aio.UnaryUnaryMultiCallable[_fib_pb2.GetResidueRequest, _fib_pb2.GetResidueResponse]  # type: ignore[assignment]
+    """Returns F(n) modulo a number, for indices far beyond those that can be written out."""
+    DescribeFib: _aio.UnaryUnaryMultiCallable[_fib_pb2.DescribeFibRequest, _fib_pb2.DescribeFibResponse]  # type: ignore[assignment]
+    """Returns what is known of F(n) without computing it, and what computing it would cost here."""
 
 class FibonacciServicer(metaclass=_abc_1.ABCMeta):
     """Exact Fibonacci numbers, F(0) = 0 and F(1) = 1."""
@@ -87,5 +111,41 @@ class FibonacciServicer(metaclass=_abc_1.ABCMeta):
         """Returns one result for each item, in the order asked. An item that fails carries its own status
         beside the answers to the rest; the call itself fails only when the batch is too large.
         """
+
+    @_abc_1.abstractmethod
+    def StreamFib(
+        self,
+        request: _fib_pb2.StreamFibRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_fib_pb2.StreamFibResponse], _abc.AsyncIterator[_fib_pb2.StreamFibResponse]]:
+        """Returns F(n), or a slice of its encoding, in pieces: values of over 1 MiB do not fit one message.
+        The errors are those of GetFib; OUT_OF_RANGE where the slice starts behind the end.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamRange(
+        self,
+        request: _fib_pb2.StreamRangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_fib_pb2.StreamRangeResponse], _abc.AsyncIterator[_fib_pb2.StreamRangeResponse]]:
+        """Returns consecutive numbers in decimal digits, in pieces of about 64 KiB, as fast as the caller reads them.
+        INVALID_ARGUMENT, before the first piece: a count below 1, or a range that ends above the service's limit.
+        """
+
+    @_abc_1.abstractmethod
+    def GetResidue(
+        self,
+        request: _fib_pb2.GetResidueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fib_pb2.GetResidueResponse, _abc.Awaitable[_fib_pb2.GetResidueResponse]]:
+        """Returns F(n) modulo a number, for indices far beyond those that can be written out."""
+
+    @_abc_1.abstractmethod
+    def DescribeFib(
+        self,
+        request: _fib_pb2.DescribeFibRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fib_pb2.DescribeFibResponse, _abc.Awaitable[_fib_pb2.DescribeFibResponse]]:
+        """Returns what is known of F(n) without computing it, and what computing it would cost here."""
 
 def add_FibonacciServicer_to_server(servicer: FibonacciServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

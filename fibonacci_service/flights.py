@@ -1,0 +1,46 @@
+"""One computation for identical requests that come while it runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Flight(Generic[V]):
+    def __init__(self, task: "asyncio.Task[V]") -> None:
+        self.task = task
+        self.passengers = 0
+
+
+class Flights(Generic[K, V]):
+    """The computations under way, by what they compute. One ends early when the last that waits for it is cancelled."""
+
+    def __init__(self) -> None:
+        self._flights: dict[K, _Flight[V]] = {}
+
+    async def join(self, key: K, compute: Callable[[], Awaitable[V]]) -> V:
+        """The result of the computation for the key that is under way, or else of a new one."""
+        flight = self._flights.get(key) or self._start(key, compute)
+        flight.passengers += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.passengers -= 1
+            if flight.passengers == 0 and not flight.task.done():
+                self._land(key, flight)  # a request that comes now must not join what is being cancelled
+                flight.task.cancel()
+
+    def _start(self, key: K, compute: Callable[[], Awaitable[V]]) -> _Flight[V]:
+        flight = self._flights[key] = _Flight(asyncio.ensure_future(_run(compute)))
+        flight.task.add_done_callback(lambda _: self._land(key, flight))
+        return flight
+
+    def _land(self, key: K, flight: _Flight[V]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+
+async def _run(compute: Callable[[], Awaitable[V]]) -> V:
+    return await compute()

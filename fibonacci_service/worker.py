@@ -1,0 +1,105 @@
+"""A worker process: computes one task after another. It imports nothing of the service but the mathematics.
+
+Started by `workers.py` with pipes for standard input and output. It gives way to everything else on
+the machine, and ends with its parent: by the kernel's death signal on Linux, by the end of its input elsewhere.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import gmpy2
+
+from fibonacci_service.frames import HEADER, MAX_DATA_BYTES, Kind, frame
+from fibonacci_service.sequence import Encoding, decimal_terms, encode, fibonacci
+
+_PR_SET_PDEATHSIG = 1
+#: Decimal terms are sent in pieces of about this many bytes.
+TERMS_BYTES = 64 << 10
+
+Answer = Iterator[bytes]
+
+
+def value(*, n: int, encoding: int) -> Answer:
+    """F(n), encoded."""
+    yield encode(fibonacci(n), Encoding(encoding))
+
+
+def terms(*, start: int, count: int) -> Answer:
+    """F(start) and the terms after it, each followed by a line feed, in pieces of whole terms."""
+    piece: list[bytes] = []
+    size = 0
+    for term in decimal_terms(start, count):
+        piece += (term, b"\n")
+        size += len(term) + 1
+        if size >= TERMS_BYTES:
+            yield b"".join(piece)
+            piece.clear()
+            size = 0
+    yield b"".join(piece)
+
+
+def upper_digits(*, n: int, low: int) -> Answer:
+    """The decimal digits of F(n) but for its lowest `low`."""
+    yield encode(fibonacci(n) // gmpy2.mpz(10) ** low, Encoding.DECIMAL)
+
+
+def lower_digits(*, n: int, low: int) -> Answer:
+    """The lowest `low` decimal digits of F(n), leading zeros included."""
+    yield encode(fibonacci(n) % gmpy2.mpz(10) ** low, Encoding.DECIMAL).rjust(low, b"0")
+
+
+TASKS: dict[str, Callable[..., Answer]] = {
+    "value": value,
+    "terms": terms,
+    "upper_digits": upper_digits,
+    "lower_digits": lower_digits,
+}
+
+
+def serve(tasks: BinaryIO, answers: BinaryIO) -> None:
+    """Answers tasks until their stream ends. The END frame carries the SHA-256 of the answer."""
+    while header := tasks.read(HEADER.size):
+        _, length = HEADER.unpack(header)
+        task = json.loads(tasks.read(length))
+        digest = hashlib.sha256()
+        for piece in TASKS[task.pop("name")](**task):
+            digest.update(piece)
+            _send(answers, piece)
+        answers.write(frame(Kind.END, digest.digest()))
+        answers.flush()
+
+
+def _send(answers: BinaryIO, piece: bytes) -> None:
+    view = memoryview(piece)
+    for start in range(0, len(view), MAX_DATA_BYTES):
+        part = view[start : start + MAX_DATA_BYTES]
+        answers.write(HEADER.pack(Kind.DATA, len(part)))
+        answers.write(part)
+    answers.flush()
+
+
+def _bind_to_parent(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the signal was asked for
+        raise SystemExit
+
+
+def main() -> None:
+    parent, memory_bytes = map(int, sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    _bind_to_parent(parent)
+    os.nice(19)
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()

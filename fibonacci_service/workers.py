@@ -1,0 +1,144 @@
+"""The pool of worker processes, where everything runs that would hold up the event loop.
+
+GMP does not let go of Python's lock, so only a process of its own keeps a long computation from the small ones, and only a
+process can be ended in the middle of one. The children are spoken to over asyncio pipes: no fork beside gRPC's threads, no
+pickle, and a child that is killed while it writes breaks its own pipe and nothing else.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from fibonacci_service.errors import WorkerLost, WorkersBusy
+from fibonacci_service.frames import HEADER, Kind, frame
+
+log = structlog.get_logger()
+
+#: How much of an answer waits in this process before its worker has to wait.
+PIPE_BYTES = 1 << 20
+
+
+class Answer:
+    """The pieces of one answer, and its SHA-256 once they have all been read."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.sha256 = b""
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Raises WorkerLost when the process ends before its answer does."""
+        reader = self._process.stdout
+        assert reader is not None  # noqa: S101 - it was started with a pipe
+        try:
+            while True:
+                kind, length = HEADER.unpack(await reader.readexactly(HEADER.size))
+                payload = await reader.readexactly(length)
+                if kind == Kind.END:
+                    self.sha256 = payload
+                    return
+                yield payload
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise WorkerLost(await self._process.wait()) from None
+
+
+class WorkerPool:
+    """At most `size` processes, started when they are first needed, and at most `max_waiting` tasks that wait for one."""
+
+    def __init__(self, *, size: int, max_waiting: int, memory_bytes: int) -> None:
+        self.size = size
+        self._max_waiting = max_waiting
+        self._memory_bytes = memory_bytes
+        self._free = asyncio.Semaphore(size)
+        self._idle: list[Process] = []
+        self._waiting = 0
+        self._busy = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs and nothing waits."""
+        return self._busy == 0 and self._waiting == 0
+
+    @asynccontextmanager
+    async def run(self, name: str, **operands: int) -> AsyncIterator[Answer]:
+        """Runs one task of worker.py; its answer is read inside the context.
+
+        Leaving before the answer is complete, by an error or because the caller was cancelled, kills the
+        process. Raises WorkersBusy when too many tasks wait, and WorkerLost when the process dies.
+        """
+        async with self._turn():
+            process = await self._process()
+            answer = Answer(process)
+            try:
+                await self._send(process, {"name": name, **operands})
+                yield answer
+            finally:
+                if answer.sha256:
+                    self._idle.append(process)
+                else:
+                    await self._kill(process)
+
+    async def whole(self, name: str, **operands: int) -> tuple[bytes, bytes]:
+        """Runs one task to its end, and returns the answer and its SHA-256."""
+        async with self.run(name, **operands) as answer:
+            pieces = [piece async for piece in answer.pieces()]
+        return b"".join(pieces), answer.sha256
+
+    async def aclose(self) -> None:
+        for process in self._idle:
+            await self._kill(process)
+        self._idle.clear()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._waiting >= self._max_waiting:
+            raise WorkersBusy(self._max_waiting)
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self._free.release()
+
+    async def _process(self) -> Process:
+        while self._idle:
+            process = self._idle.pop()
+            if process.returncode is None:
+                return process
+            log.warning("worker.lost", exit_status=process.returncode, busy=False)
+        arguments = ("-m", "fibonacci_service.worker", str(os.getpid()), str(self._memory_bytes))
+        return await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PIPE_BYTES
+        )
+
+    async def _send(self, process: Process, task: dict[str, object]) -> None:
+        writer = process.stdin
+        assert writer is not None  # noqa: S101 - it was started with a pipe
+        with contextlib.suppress(ConnectionError):  # reading the answer says that the process is gone
+            writer.write(frame(Kind.TASK, json.dumps(task).encode()))
+            await writer.drain()
+
+    async def _kill(self, process: Process) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.shield(_ended(process))
+
+
+async def _ended(process: Process) -> None:
+    """Reads what is left, without which the end of a process that was writing is not noticed, and reaps it."""
+    if process.stdout is not None:
+        with contextlib.suppress(ConnectionError):
+            while await process.stdout.read(PIPE_BYTES):
+                pass
+    await process.wait()
