@@ -15,8 +15,12 @@ from api_gateway.http_server import serving
 from api_gateway.middleware import RequestLayer
 from api_gateway.queries import refuse_repeated_parameters
 from api_gateway.retries import Caller
+from api_gateway.routes.batches import batch_routes
+from api_gateway.routes.descriptions import description_routes
 from api_gateway.routes.fibonacci import fibonacci_routes
 from api_gateway.routes.health import health_routes
+from api_gateway.routes.ranges import range_routes
+from api_gateway.routes.residues import residue_routes
 from api_gateway.routes.stats import stats_routes
 from api_gateway.schemas import Problem
 from api_gateway.settings import Settings
@@ -25,6 +29,8 @@ from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 
+#: A list of as many indices as a batch may have is far shorter.
+MAX_BODY_BYTES = 64 << 10
 DESCRIPTION = "Exact Fibonacci numbers, and the account of every answer."
 
 
@@ -54,12 +60,19 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
         version=version("exact-fibonacci"),
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        dependencies=[Depends(refuse_repeated_parameters)],
+        max_body_size=MAX_BODY_BYTES,
         responses={"default": {"model": Problem, "description": "A problem (RFC 9457)"}},
     )
-    app.include_router(fibonacci_routes(fibonacci))
-    app.include_router(stats_routes(stats))
-    app.include_router(health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set))
+    for router in (
+        fibonacci_routes(fibonacci),
+        range_routes(fibonacci),
+        residue_routes(fibonacci),
+        description_routes(fibonacci),
+        stats_routes(stats),
+        health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set),
+    ):
+        app.include_router(router, dependencies=[Depends(refuse_repeated_parameters)])
+    app.include_router(batch_routes(fibonacci))
     errors.install(app)
     return app
 
@@ -71,6 +84,7 @@ def fibonacci_client(settings: Settings, channel: grpc.aio.Channel) -> Fibonacci
         stub=stub,
         caller=Caller(service=service, channel=channel, deadline_seconds=settings.deadline_seconds),
         coalescer=Coalescer(stub=stub, service=service, max_waiting=settings.max_waiting),
+        stall_seconds=settings.deadline_seconds,
     )
 
 

@@ -1,15 +1,30 @@
-"""Typed clients of the two gRPC services: schemas out, protobuf inside."""
+"""Typed clients of the two gRPC services: values and schemas out, protobuf inside."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from api_gateway.coalescer import Coalescer
 from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, UpstreamError
+from api_gateway.number_stream import NumberStream
+from api_gateway.range_stream import RangeStream
 from api_gateway.retries import Caller
-from api_gateway.schemas import FibonacciNumber, NumberStats, Stats
-from service_kit.pb.fibonacci.fib_pb2 import DECIMAL, FibonacciRequest, FibonacciResponse
+from api_gateway.schemas import FibonacciDescription, NumberStats, Prediction, Stats
+from service_kit.pb.fibonacci.fib_pb2 import (
+    DECIMAL,
+    BatchGetFibItem,
+    BatchGetFibRequest,
+    DescribeFibRequest,
+    Encoding,
+    FibonacciRequest,
+    FibonacciResponse,
+    GetResidueRequest,
+    StreamFibRequest,
+    StreamRangeRequest,
+)
 from service_kit.pb.stats.stats_pb2 import FibonacciStat, ListStatsRequest, ListStatsResponse
 from service_kit.request_id import METADATA_KEY, current_request_id
 
@@ -17,24 +32,96 @@ if TYPE_CHECKING:
     from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
     from service_kit.pb.stats.stats_pb2_grpc import StatsAsyncStub
 
+T = TypeVar("T")
+Stream = TypeVar("Stream", NumberStream, RangeStream)
+
 #: The largest index whose request may share a batch; a dearer one goes alone, so that nothing waits behind it.
 COALESCED_MAX_N = 1_000
-#: The largest index whose number fits the int64 field of the contract.
-INT64_MAX_INDEX = 92
 
 
 class FibonacciClient:
-    def __init__(self, *, stub: "FibonacciAsyncStub", caller: Caller, coalescer: Coalescer) -> None:
+    def __init__(
+        self, *, stub: "FibonacciAsyncStub", caller: Caller, coalescer: Coalescer, stall_seconds: float
+    ) -> None:
         self._stub = stub
         self._caller = caller
         self._coalescer = coalescer
+        self._stall_seconds = stall_seconds
 
-    async def get(self, n: int) -> FibonacciNumber:
-        """F(n). Raises UpstreamError, ServiceUnavailable or DeadlineExceeded."""
-        request = FibonacciRequest(n=n, encoding=DECIMAL)
+    async def get(self, n: int, encoding: Encoding.ValueType = DECIMAL) -> bytes:
+        """F(n), encoded. Raises UpstreamError, ServiceUnavailable or DeadlineExceeded."""
+        request = FibonacciRequest(n=n, encoding=encoding)
         attempt = self._coalescer.get if n <= COALESCED_MAX_N else self._get_alone
         response = await self._caller.call(lambda deadline: attempt(request, deadline))
-        return _number(n, response)
+        if not (response.value.isdigit() if encoding == DECIMAL else response.value):
+            raise ValueError(f"{self._caller.service} answered F({n}) with what is no number")
+        return response.value
+
+    async def stream(self, n: int, encoding: Encoding.ValueType, *, offset: int = 0, length: int = 0) -> NumberStream:
+        """F(n), encoded, in pieces: `length` bytes from `offset`, or all that follow where it is 0.
+
+        The deadline and the retries end with the first piece. Raises what `get` raises. The caller closes the stream.
+        """
+        request = StreamFibRequest(n=n, encoding=encoding, offset=offset, length=length)
+        return await self._caller.call(lambda _deadline: self._open_stream(request))
+
+    async def get_each(self, indices: Sequence[int]) -> list[str]:
+        """The digits of several numbers, in order: all of them, or the first error. Raises what `get` raises."""
+        items = [BatchGetFibItem(request=FibonacciRequest(n=n, encoding=DECIMAL)) for n in indices]
+        request = BatchGetFibRequest(items=items)
+        response = await self._call(self._stub.BatchGetFib, request)
+        for position, result in enumerate(response.results):
+            if result.HasField("error"):
+                raise UpstreamError.from_status(result.error).at(position)
+        return [result.response.value.decode("ascii") for result in response.results]
+
+    async def residue(self, n: str, modulus: str) -> str:
+        """F(n) modulo a number; all in decimal digits. Raises what `get` raises."""
+        response = await self._call(self._stub.GetResidue, GetResidueRequest(n=n, modulus=modulus))
+        return response.residue
+
+    async def describe(self, n: str) -> FibonacciDescription:
+        """What is known of F(n) without computing it. Raises what `get` raises."""
+        response = await self._call(self._stub.DescribeFib, DescribeFibRequest(n=n))
+        predicted = Prediction(seconds=response.predicted_seconds, memory_bytes=response.predicted_bytes)
+        return FibonacciDescription(
+            n=n,
+            digit_count=response.digit_count,
+            bit_count=response.bit_count,
+            leading_digits=response.leading_digits,
+            trailing_digits=response.trailing_digits,
+            predicted=predicted,
+            url=f"/fib?n={n}" if response.way else None,
+            max_n=response.max_n,
+        )
+
+    async def stream_range(self, start: int, count: int) -> RangeStream:
+        """F(start) and the numbers after it. The deadline and the retries end with the first piece.
+
+        Raises what `get` raises. The caller closes the stream.
+        """
+        request = StreamRangeRequest(start=start, count=count)
+        return await self._caller.call(lambda _deadline: self._open_range(request))
+
+    async def _open_range(self, request: StreamRangeRequest) -> RangeStream:
+        call = self._stub.StreamRange(request, wait_for_ready=True, metadata=_metadata())
+        stream = RangeStream(call, service=self._caller.service, stall_seconds=self._stall_seconds)
+        return await _opened(stream)
+
+    async def _call(self, method: Callable[..., Awaitable[T]], request: Message) -> T:
+        async def attempt(deadline: float) -> T:
+            try:
+                return await method(request, timeout=_remaining(deadline), wait_for_ready=True, metadata=_metadata())
+            except grpc.aio.AioRpcError as error:
+                raise UpstreamError.from_call(error) from None
+
+        return await self._caller.call(attempt)
+
+    async def _open_stream(self, request: StreamFibRequest) -> NumberStream:
+        # gRPC would apply a timeout to the whole call and cut off a client that reads slowly.
+        call = self._stub.StreamFib(request, wait_for_ready=True, metadata=_metadata())
+        stream = NumberStream(call, request, service=self._caller.service, stall_seconds=self._stall_seconds)
+        return await _opened(stream)
 
     async def _get_alone(self, request: FibonacciRequest, deadline: float) -> FibonacciResponse:
         try:
@@ -76,17 +163,24 @@ class StatsClient:
         return self._caller.connected()
 
 
+async def _opened(stream: Stream) -> Stream:
+    """The stream once its first message is there. Raises UpstreamError."""
+    try:
+        await stream.open()
+    except grpc.aio.AioRpcError as error:
+        raise UpstreamError.from_call(error) from None
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
 def _remaining(deadline: float) -> float:
     return deadline - asyncio.get_running_loop().time()
 
 
 def _metadata() -> tuple[tuple[str, str], ...]:
     return ((METADATA_KEY, current_request_id.get()),)
-
-
-def _number(n: int, response: FibonacciResponse) -> FibonacciNumber:
-    x = response.x if n <= INT64_MAX_INDEX else None
-    return FibonacciNumber(n=n, x=x, value=response.value.decode("ascii"))
 
 
 def _stats(response: ListStatsResponse) -> Stats:

@@ -78,9 +78,40 @@ class UpstreamError(Exception):
         status = from_call(error)
         return cls(code, error.details() or "", field_violations(status) if status else ())
 
+    def at(self, position: int) -> "UpstreamError":
+        """The same error, its fields named as those of one item of a list."""
+        fields = [(f"{field}[{position}]", allowed) for field, allowed in self.fields]
+        return UpstreamError(self.code, f"item {position}: {self.message}", fields)
+
     @classmethod
     def from_status(cls, status: Status) -> "UpstreamError":
         return cls(code_of(status.code), status.message, field_violations(status))
+
+
+class BrokenOff(Exception):
+    """An answer stopped after its first byte was sent: no status can say so, only a connection that breaks."""
+
+    def __init__(self, service: str, cause: str) -> None:
+        super().__init__(f"{service} broke off: {cause}")
+        self.service = service
+        self.cause = cause
+
+
+class NotAcceptable(Exception):
+    """A request header takes none of the forms in which the resource can be sent."""
+
+    def __init__(self, header: str, offers: Sequence[str]) -> None:
+        super().__init__(f"{header} takes none of what can be sent: {', '.join(offers)}")
+        self.header = header
+        self.offers = offers
+
+
+class RangeNotSatisfiable(Exception):
+    """The range that was asked for has none of the bytes that there are."""
+
+    def __init__(self, total_bytes: int) -> None:
+        super().__init__(f"the range has none of the {total_bytes} bytes")
+        self.total_bytes = total_bytes
 
 
 def problem(
@@ -127,6 +158,14 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(DeadlineExceeded)
     async def late(_request: Request, error: DeadlineExceeded) -> JSONResponse:
         return problem(504, str(error))
+
+    @app.exception_handler(NotAcceptable)
+    async def not_acceptable(_request: Request, error: NotAcceptable) -> JSONResponse:
+        return problem(406, str(error), headers={"Vary": error.header})
+
+    @app.exception_handler(RangeNotSatisfiable)
+    async def not_satisfiable(_request: Request, error: RangeNotSatisfiable) -> JSONResponse:
+        return problem(416, str(error), headers={"Content-Range": f"bytes */{error.total_bytes}"})
 
     @app.exception_handler(Exception)
     async def crashed(_request: Request, _error: Exception) -> JSONResponse:

@@ -8,7 +8,8 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_gateway.errors import problem
+from api_gateway.errors import BrokenOff, problem
+from api_gateway.number_responses import HEAD_KEY
 from service_kit.logs import RequestLog
 from service_kit.request_id import HEADER, accept_request_id, current_request_id
 
@@ -36,10 +37,13 @@ class RequestLayer:
         current_request_id.set(request_id)
         exchange = _Exchange(send, request_id=request_id, head=scope["method"] == "HEAD")
         if exchange.head:
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", HEAD_KEY: True}
         started = time.perf_counter()
         try:
             await self._app(scope, receive, exchange.send)
+        except BrokenOff as error:
+            # uvicorn closes the connection of a response that was not completed.
+            log.warning("http.broken_off", path=scope["path"][:MAX_LOGGED], error=str(error))
         except Exception:
             log.exception("http.crashed", path=scope["path"][:MAX_LOGGED])
             if exchange.status == 0:

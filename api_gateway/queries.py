@@ -11,6 +11,9 @@ from pydantic_core import PydanticCustomError
 
 INT32_MAX = 2**31 - 1
 MAX_PAGE_SIZE = 1_000
+MAX_BATCH_ITEMS = 1_000
+#: Plain digits: no sign, no leading zeros.
+NUMERAL = r"^(0|[1-9][0-9]*)$"
 
 # int() and pydantic also take " 10", "+10", "1_0", "010", "-0" and the digits of every script.
 _PLAIN = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -32,12 +35,41 @@ def plain_integer(least: int, most: int) -> Callable[[object], int]:
     return read
 
 
+Index = Annotated[int, Field(ge=0, le=INT32_MAX), BeforeValidator(plain_integer(0, INT32_MAX))]
+
+
 class FibonacciQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    n: Annotated[int, BeforeValidator(plain_integer(0, INT32_MAX)), Field(ge=0, le=INT32_MAX)] = Field(
-        description="The index. fibonacci_service sets the largest that is answered."
+    n: Index = Field(description="The index. fibonacci_service sets the largest that is answered.")
+
+
+class BatchQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    n: list[Index] = Field(min_length=1, max_length=MAX_BATCH_ITEMS, description="The indices, in any order.")
+
+
+class RangeQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    start: Index = Field(0, description="The first index.")
+    count: Annotated[int, Field(ge=1, le=INT32_MAX), BeforeValidator(plain_integer(1, INT32_MAX))] = Field(
+        description="How many numbers. fibonacci_service sets the largest index that a range may reach."
     )
+
+
+class ResidueQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    n: str = Field(max_length=1_000, pattern=NUMERAL, description="The index, of up to 1,000 digits.")
+    modulus: str = Field(max_length=1_000, pattern=NUMERAL, description="At least 1, of up to 1,000 digits.")
+
+
+class DescribeQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    n: str = Field(max_length=100, pattern=NUMERAL, description="The index, of up to 100 digits.")
 
 
 class StatsQuery(BaseModel):

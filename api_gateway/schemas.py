@@ -11,6 +11,32 @@ class FibonacciNumber(BaseModel):
     value: str = Field(description="F(n), exact, in decimal digits.")
 
 
+class FibonacciNumbers(BaseModel):
+    numbers: list[FibonacciNumber] = Field(description="As many as were asked for, in their order.")
+
+
+class Residue(BaseModel):
+    n: str = Field(description="The index, in decimal digits.")
+    modulus: str = Field(description="The modulus, in decimal digits.")
+    residue: str = Field(description="F(n) modulo the modulus, in decimal digits.")
+
+
+class Prediction(BaseModel):
+    seconds: float = Field(description="What a new computation in decimal digits is predicted to take here.")
+    memory_bytes: float = Field(description="What it is predicted to need at its peak.")
+
+
+class FibonacciDescription(BaseModel):
+    n: str = Field(description="The index, in decimal digits.")
+    digit_count: str = Field(description="How many decimal digits F(n) has, in decimal digits.")
+    bit_count: str = Field(description="How many bits F(n) has, in decimal digits.")
+    leading_digits: str = Field(description="The first 20 digits of F(n), or all of them.")
+    trailing_digits: str = Field(description="The last 20 digits of F(n), or all of them.")
+    predicted: Prediction
+    url: str | None = Field(None, description="Where the whole number is; absent where n is above the limit.")
+    max_n: int = Field(description="The largest index that is written out.")
+
+
 class NumberStats(BaseModel):
     n: int = Field(description="The index.")
     request_count: int = Field(description="Requests that were answered.")

@@ -18,7 +18,11 @@ class Settings(ServiceSettings):
     fibonacci_target: Target = Field("localhost:5001", description="gRPC target of fibonacci_service.")
     stats_target: Target = Field("localhost:5002", description="gRPC target of stats_service.")
     deadline_seconds: float = Field(
-        5, ge=0.05, le=600, description="How long a request may take, over all attempts to answer it."
+        5,
+        ge=0.05,
+        le=600,
+        description="How long a request may take, over all attempts to answer it; for a number that is sent in pieces, "
+        "how long the first may take, and each of the others.",
     )
     max_waiting: int = Field(
         10_000, ge=1, le=1_000_000, description="Requests that may wait for fibonacci_service; more get 503."

@@ -1,15 +1,20 @@
 """Puts fibonacci_service together; the only place that constructs its parts."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
 
-from fibonacci_service.cache import ValueCache
+from fibonacci_service.appraisals import Appraiser
+from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
+from fibonacci_service.ranges import RangeReader
 from fibonacci_service.servicer import SERVICE_NAME, STATUS_TABLE, FibonacciServicer
 from fibonacci_service.settings import Settings
 from fibonacci_service.stats_recorder import StatsRecorder
+from fibonacci_service.values import ValueWorkers
+from fibonacci_service.workers import WorkerPool
 from service_kit.grpc_channel import open_channel
 from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
@@ -22,13 +27,23 @@ from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it drains, then sends the last records."""
     request_log = RequestLog(policy=settings.log_requests)
-    async with open_channel(settings.stats_target) as channel, _recorder(settings, channel) as recorder:
+    async with (
+        open_channel(settings.stats_target) as channel,
+        _recorder(settings, channel) as recorder,
+        _workers(settings) as pool,
+    ):
         calculator = Calculator(
-            cache=ValueCache(max_bytes=settings.cache_bytes),
+            cache=MemoryCache(max_bytes=settings.cache_bytes),
+            workers=ValueWorkers(pool=pool),
             max_index=settings.max_n,
             observers=[recorder.record],
         )
-        servicer = FibonacciServicer(calculator=calculator, request_log=request_log)
+        servicer = FibonacciServicer(
+            calculator=calculator,
+            ranges=RangeReader(pool=pool, max_index=settings.range_max_n),
+            appraiser=Appraiser(pool=pool, max_index=settings.max_n),
+            request_log=request_log,
+        )
         async with serving(
             settings,
             service_name=SERVICE_NAME,
@@ -46,4 +61,12 @@ def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:
         flush_seconds=settings.stats_flush_seconds,
         max_pending=settings.stats_max_pending,
         max_batch_age_seconds=settings.stats_max_batch_age_seconds,
+    )
+
+
+def _workers(settings: Settings) -> WorkerPool:
+    return WorkerPool(
+        size=settings.workers or os.cpu_count() or 1,
+        max_waiting=settings.workers_max_waiting,
+        memory_bytes=settings.worker_memory_bytes,
     )

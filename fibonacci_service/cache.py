@@ -5,6 +5,7 @@ from typing import Protocol
 
 from cachetools import LRUCache
 
+from fibonacci_service.errors import SliceOutOfRange
 from fibonacci_service.sequence import Encoding
 
 Key = tuple[int, Encoding]
@@ -23,6 +24,15 @@ class EncodedValue:
 
     data: bytes
     sha256: bytes
+
+    def slice(self, offset: int, length: int) -> tuple[int, int]:
+        """The bounds of `length` bytes from `offset` on, or of the rest where length is 0. Raises SliceOutOfRange."""
+        total = len(self.data)
+        if not 0 <= offset < total:
+            raise SliceOutOfRange("offset", offset, total - 1)
+        if length < 0:
+            raise SliceOutOfRange("length", length, total)
+        return offset, min(total, offset + length) if length else total
 
 
 class ValueCache(Protocol):

@@ -1,4 +1,4 @@
-"""Answers requests for numbers: limits, cache, one computation for identical requests, and the fact that each leaves."""
+"""Answers requests for numbers: limits, cache, one computation for all who ask, and the fact that it leaves."""
 
 import asyncio
 import time
@@ -69,6 +69,12 @@ class Calculator:
         """
         return self._compute_now(n, encoding) or await self._compute_in_workers(n, encoding)
 
+    async def compute_encoded(self, n: int, encoding: int) -> Computation:
+        """The same for a caller that reads bytes only: without an encoding it raises EncodingUnknown."""
+        if encoding not in _ENCODINGS:
+            raise EncodingUnknown(encoding)
+        return await self.compute(n, encoding)
+
     async def compute_each(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
         """Answers every request in order; one that is refused or fails leaves its error in its place.
 
@@ -95,7 +101,7 @@ class Calculator:
             return error
 
     def _compute_now(self, n: int, encoding: int) -> Computation | None:
-        """The answer when it is kept or quick to compute, else None. It does not yield, so it is one for all who ask."""
+        """The answer when it is kept or quick to compute, else None. It does not yield, so nobody computes it twice."""
         started = time.perf_counter_ns()
         self._check(n, encoding)
         key = (n, Encoding(encoding or Encoding.DECIMAL))

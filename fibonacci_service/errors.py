@@ -3,6 +3,9 @@
 from fibonacci_service.sequence import INT64_MAX_INDEX
 from service_kit.errors import ServiceError
 
+#: How much of a text that is refused an error repeats.
+MAX_EXCERPT = 40
+
 
 class FibonacciError(ServiceError):
     """A request for a number that is refused."""
@@ -10,10 +13,10 @@ class FibonacciError(ServiceError):
 
 class IndexNegative(FibonacciError):
     reason = "INDEX_NEGATIVE"
-    field = "n"
 
-    def __init__(self, n: int) -> None:
-        super().__init__(f"n must be 0 or more, not {n}")
+    def __init__(self, n: int, *, field: str = "n") -> None:
+        super().__init__(f"{field} must be 0 or more, not {n}")
+        self.field = field
         self.n = n
 
 
@@ -50,6 +53,39 @@ class EncodingUnknown(FibonacciError):
         self.number = number
 
 
+class CountTooSmall(FibonacciError):
+    reason = "COUNT_TOO_SMALL"
+    field = "count"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"count must be 1 or more, not {count}")
+        self.count = count
+
+
+class RangeTooHigh(FibonacciError):
+    """A range that ends above the largest index of a range."""
+
+    reason = "RANGE_TOO_HIGH"
+    field = "count"
+
+    def __init__(self, end: int, limit: int) -> None:
+        super().__init__(f"a range must end at n = {limit} at most, not at {end}")
+        self.end = end
+        self.limit = limit
+
+
+class SliceOutOfRange(FibonacciError):
+    """A slice of an encoding that starts behind its end, or has a negative bound."""
+
+    reason = "SLICE_OUT_OF_RANGE"
+
+    def __init__(self, field: str, value: int, total: int) -> None:
+        super().__init__(f"{field} must be from 0 to {total}, not {value}")
+        self.field = field
+        self.value = value
+        self.total = total
+
+
 class WorkersBusy(FibonacciError):
     """Every worker computes, and as many requests as may wait for one do."""
 
@@ -81,3 +117,44 @@ class BatchTooLarge(FibonacciError):
         self.size = size
         self.limit = limit
         self.unit = unit
+
+
+class NumeralMalformed(FibonacciError):
+    """A number that came as text, and is not plain ASCII digits without a sign or leading zeros."""
+
+    reason = "NUMERAL_MALFORMED"
+
+    def __init__(self, field: str, text: str) -> None:
+        self.field = field
+        self.excerpt = _excerpt(text)
+        super().__init__(f"{field} must be decimal digits without a sign or leading zeros, not '{self.excerpt}'")
+
+
+class NumeralTooLong(FibonacciError):
+    """A number that came as text of more characters than are read."""
+
+    reason = "NUMERAL_TOO_LONG"
+
+    def __init__(self, field: str, length: int, limit: int) -> None:
+        super().__init__(f"{field} must have at most {limit} digits, not {length}")
+        self.field = field
+        self.length = length
+        self.limit = limit
+
+
+class NumeralTooSmall(FibonacciError):
+    """A number that came as text, and is below the least that is allowed."""
+
+    reason = "NUMERAL_TOO_SMALL"
+
+    def __init__(self, field: str, number: int, least: int) -> None:
+        super().__init__(f"{field} must be {least} or more, not {number}")
+        self.field = field
+        self.number = number
+        self.least = least
+
+
+def _excerpt(text: str) -> str:
+    """The beginning of what a caller sent, in at most 40 printable ASCII characters."""
+    shown = ascii(text[: MAX_EXCERPT + 1])[1:-1]
+    return shown if len(shown) <= MAX_EXCERPT else f"{shown[: MAX_EXCERPT - 3]}..."

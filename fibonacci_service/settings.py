@@ -15,7 +15,17 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="FIBONACCI_")
 
     listen_port: Port = Field(5001, description="TCP port to listen on; 0 takes a free one and logs which.")
-    max_n: int = Field(100_000, ge=92, le=1_000_000, description="The largest index that is answered.")
+    max_n: int = Field(10_000_000, ge=92, le=100_000_000, description="The largest index that is answered.")
+    range_max_n: int = Field(1_000_000, ge=92, le=10_000_000, description="The largest index in a range.")
+    workers: int = Field(
+        0, ge=0, le=1024, description="Processes for long computations; 0 means one for each processor."
+    )
+    workers_max_waiting: int = Field(
+        64, ge=0, le=100_000, description="Long computations that may wait for a worker; more are refused."
+    )
+    worker_memory_bytes: int = Field(
+        1 << 30, ge=128 << 20, le=1 << 40, description="Address space of a worker; a computation that needs more fails."
+    )
     cache_bytes: int = Field(64 << 20, ge=0, le=64 << 30, description="Memory that the cache of values may hold.")
     stats_target: Target = Field("localhost:5002", description="gRPC target of stats_service.")
     stats_interval_seconds: float = Field(

@@ -17,7 +17,9 @@ from typing import BinaryIO
 import gmpy2
 
 from fibonacci_service.frames import HEADER, MAX_DATA_BYTES, Kind, frame
+from fibonacci_service.price import measure as measured_points
 from fibonacci_service.sequence import Encoding, decimal_terms, encode, fibonacci
+from fibonacci_service.sequence import residue as residue_of
 
 _PR_SET_PDEATHSIG = 1
 #: Decimal terms are sent in pieces of about this many bytes.
@@ -55,11 +57,23 @@ def lower_digits(*, n: int, low: int) -> Answer:
     yield encode(fibonacci(n) % gmpy2.mpz(10) ** low, Encoding.DECIMAL).rjust(low, b"0")
 
 
+def residue(*, n: str, modulus: str) -> Answer:
+    """F(n) modulo a number, all three in decimal digits: 36 ms where n and the modulus have 1,000 of them."""
+    yield b"%d" % residue_of(int(n), int(modulus))
+
+
+def measure() -> Answer:
+    """The points of a Price, as a JSON array of pairs."""
+    yield json.dumps(measured_points()).encode()
+
+
 TASKS: dict[str, Callable[..., Answer]] = {
     "value": value,
     "terms": terms,
     "upper_digits": upper_digits,
     "lower_digits": lower_digits,
+    "residue": residue,
+    "measure": measure,
 }
 
 

@@ -1,8 +1,8 @@
 """The pool of worker processes, where everything runs that would hold up the event loop.
 
-GMP does not let go of Python's lock, so only a process of its own keeps a long computation from the small ones, and only a
-process can be ended in the middle of one. The children are spoken to over asyncio pipes: no fork beside gRPC's threads, no
-pickle, and a child that is killed while it writes breaks its own pipe and nothing else.
+GMP does not let go of Python's lock, so only a process of its own keeps a long computation from the small ones, and
+only a process can be ended in the middle of one. The children are spoken to over asyncio pipes: no fork beside gRPC's
+threads, no pickle, and a child that is killed while it writes breaks its own pipe and nothing else.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -49,7 +51,7 @@ class Answer:
 
 
 class WorkerPool:
-    """At most `size` processes, started when they are first needed, and at most `max_waiting` tasks that wait for one."""
+    """At most `size` processes, started when they are needed, and at most `max_waiting` tasks that wait for one."""
 
     def __init__(self, *, size: int, max_waiting: int, memory_bytes: int) -> None:
         self.size = size
@@ -66,7 +68,7 @@ class WorkerPool:
         return self._busy == 0 and self._waiting == 0
 
     @asynccontextmanager
-    async def run(self, name: str, **operands: int) -> AsyncIterator[Answer]:
+    async def run(self, name: str, **operands: int | str) -> AsyncIterator[Answer]:
         """Runs one task of worker.py; its answer is read inside the context.
 
         Leaving before the answer is complete, by an error or because the caller was cancelled, kills the
@@ -84,13 +86,19 @@ class WorkerPool:
                 else:
                     await self._kill(process)
 
-    async def whole(self, name: str, **operands: int) -> tuple[bytes, bytes]:
+    async def whole(self, name: str, **operands: int | str) -> tuple[bytes, bytes]:
         """Runs one task to its end, and returns the answer and its SHA-256."""
         async with self.run(name, **operands) as answer:
             pieces = [piece async for piece in answer.pieces()]
         return b"".join(pieces), answer.sha256
 
-    async def aclose(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Ends the idle processes; those at work end with the tasks that they work for."""
         for process in self._idle:
             await self._kill(process)
         self._idle.clear()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # gRPC's types take parameters in their stubs only
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
     Answer = Callable[[Any, Context], Awaitable[Any]]
+    Answers = Callable[[Any, Context], AsyncGenerator[Any, None]]
 
 #: Success, and what is the caller's own doing.
 _NO_FAILURE = frozenset(
@@ -43,7 +45,7 @@ def note(**facts: Any) -> None:
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every unary method of the service's own; health checks pass untouched."""
+    """Wraps every method of the service's own that takes one request; health checks pass untouched."""
 
     def __init__(self, *, status_table: StatusTable, request_log: RequestLog) -> None:
         self._status_table = status_table
@@ -56,32 +58,51 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or handler.unary_unary is None or method.startswith("/grpc."):
+        if handler is None or method.startswith("/grpc."):
             return handler
-        return grpc.unary_unary_rpc_method_handler(
-            self._wrap(method, cast("Answer", handler.unary_unary)),
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                self._wrap(method, cast("Answer", handler.unary_unary)),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        return grpc.unary_stream_rpc_method_handler(
+            self._wrap_stream(method, cast("Answers", handler.unary_stream)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
     def _wrap(self, method: str, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:
-            current_request_id.set(_offered_request_id(context))
-            facts: dict[str, Any] = {}
-            _facts.set(facts)
-            started = time.perf_counter()
-            code = grpc.StatusCode.CANCELLED
-            response = None
-            try:
-                response = await answer(request, context)
-                code = grpc.StatusCode.OK
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status and no text of it
-                code = self._fail(error, context)
-            finally:
-                self._log(method, code, time.perf_counter() - started, facts)
-            return response
+            with self._around(method, context):
+                return await answer(request, context)
 
         return call
+
+    def _wrap_stream(self, method: str, answers: Answers) -> Answers:
+        async def call(request: Any, context: Context) -> AsyncGenerator[Any, None]:
+            with self._around(method, context):
+                async with contextlib.aclosing(answers(request, context)) as stream:
+                    async for response in stream:
+                        yield response
+
+        return call
+
+    @contextlib.contextmanager
+    def _around(self, method: str, context: Context) -> Iterator[None]:
+        """What is the same for every kind of call. Of an unexpected error the client gets a status and no text."""
+        current_request_id.set(_offered_request_id(context))
+        facts: dict[str, Any] = {}
+        _facts.set(facts)
+        started = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED
+        try:
+            yield
+            code = grpc.StatusCode.OK
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
+            code = self._fail(error, context)
+        finally:
+            self._log(method, code, time.perf_counter() - started, facts)
 
     def _fail(self, error: Exception, context: Context) -> grpc.StatusCode:
         status = status_of(error, self._status_table)

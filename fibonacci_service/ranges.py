@@ -1,0 +1,71 @@
+"""Consecutive numbers, as slices of stateless work that worker processes take turns at."""
+
+from collections.abc import AsyncGenerator
+
+from fibonacci_service.errors import CountTooSmall, IndexNegative, RangeTooHigh
+from fibonacci_service.sequence import Encoding, decimal_terms, predicted_bytes
+from fibonacci_service.workers import WorkerPool
+
+#: A slice takes about this long, so that streams and single numbers share the workers fairly.
+SLICE_SECONDS = 0.02
+#: A slice waits in memory until its reader has taken it, so its size is bounded too.
+SLICE_BYTES = 4 << 20
+#: The first slice is small, for a quick first byte; each further one is twice as large until it is full size.
+FIRST_SLICE_SECONDS = 0.001
+#: A range that is done sooner than this needs no worker.
+INLINE_SECONDS = 0.001
+# One decimal addition and formatting (`make bench` shows them): so much for a term, and so much for each digit of it.
+_SECONDS_PER_TERM = 1.5e-6
+_SECONDS_PER_DIGIT = 3.5e-9
+
+
+class RangeReader:
+    """Reads ranges of at most `max_index`. Memory does not depend on the count: at most two slices a reader."""
+
+    def __init__(self, *, pool: WorkerPool, max_index: int) -> None:
+        self._pool = pool
+        self._max_index = max_index
+
+    def check(self, start: int, count: int) -> None:
+        """Raises IndexNegative, CountTooSmall or RangeTooHigh."""
+        if start < 0:
+            raise IndexNegative(start, field="start")
+        if count < 1:
+            raise CountTooSmall(count)
+        if start + count - 1 > self._max_index:
+            raise RangeTooHigh(start + count - 1, self._max_index)
+
+    async def read(self, start: int, count: int) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Pieces of about 64 KiB: the index of their first number, and numbers each followed by a line feed.
+
+        The next slice is computed only when the one before has been read. Raises WorkersBusy or WorkerLost.
+        """
+        end = start + count
+        seconds = FIRST_SLICE_SECONDS
+        while start < end:
+            size = min(end - start, _slice_size(start, seconds))
+            async for piece in self._slice(start, size):
+                yield start, piece
+                start += piece.count(b"\n")
+            seconds = min(2 * seconds, SLICE_SECONDS)
+
+    async def _slice(self, start: int, count: int) -> AsyncGenerator[bytes, None]:
+        if count * _term_seconds(start + count) <= INLINE_SECONDS:
+            yield b"".join(term + b"\n" for term in decimal_terms(start, count))
+            return
+        async with self._pool.run("terms", start=start, count=count) as answer:
+            # Taken in whole before any of it is sent: a slow reader must not keep a worker.
+            pieces = [piece async for piece in answer.pieces()]
+        for piece in pieces:
+            yield piece
+
+
+def _slice_size(start: int, seconds: float) -> int:
+    """How many terms from `start` on take about so long and so much memory; at least one."""
+    by_time = seconds / _term_seconds(start)
+    by_size = SLICE_BYTES / (predicted_bytes(start, Encoding.DECIMAL) + 1)
+    return max(1, int(min(by_time, by_size)))
+
+
+def _term_seconds(n: int) -> float:
+    return _SECONDS_PER_TERM + _SECONDS_PER_DIGIT * predicted_bytes(n, Encoding.DECIMAL)
