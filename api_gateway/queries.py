@@ -35,7 +35,7 @@ def plain_integer(least: int, most: int) -> Callable[[object], int]:
 class FibonacciQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    n: Annotated[int, BeforeValidator(plain_integer(0, INT32_MAX)), Field(ge=0, le=INT32_MAX)] = Field(
+    n: Annotated[int, Field(ge=0, le=INT32_MAX), BeforeValidator(plain_integer(0, INT32_MAX))] = Field(
         description="The index. fibonacci_service sets the largest that is answered."
     )
 
@@ -43,7 +43,7 @@ class FibonacciQuery(BaseModel):
 class StatsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int, BeforeValidator(plain_integer(1, MAX_PAGE_SIZE)), Field(ge=1, le=MAX_PAGE_SIZE)] = Field(
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), BeforeValidator(plain_integer(1, MAX_PAGE_SIZE))] = Field(
         100, description="How many of the busiest numbers are listed."
     )
 
