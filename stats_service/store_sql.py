@@ -112,6 +112,14 @@ async def open_sqlite(path: Path, *, clock: Clock = time.time) -> AsyncIterator[
 
 
 def _configure(connection: Any, _record: Any) -> None:
+    try:
+        _set_pragmas(connection)
+    except Exception:
+        connection.close()  # nobody else would, and its thread would outlive the event loop
+        raise
+
+
+def _set_pragmas(connection: Any) -> None:
     cursor = connection.cursor()
     # FULL: an acknowledged batch is on the disk, also after a power cut.
     for pragma in ("synchronous=FULL", "busy_timeout=5000"):

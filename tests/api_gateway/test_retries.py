@@ -60,19 +60,21 @@ async def test_any_other_failure_is_not_tried_again(path: str, tiny: Tiny) -> No
             assert service.calls == calls, code
 
 
-@each_call
-async def test_one_deadline_bounds_every_attempt_together(path: str, tiny: Tiny) -> None:
+async def test_one_deadline_bounds_every_attempt_together() -> None:
     async def fail_late(context: Any) -> None:
         await asyncio.sleep(0.6)
         await context.abort(UNAVAILABLE, "late")
 
-    service = tiny()
-    async with gateway_to(service, deadline_seconds=1) as client:
+    fibonacci, stats = TinyFibonacci(fail_late), TinyStats(fail_late)
+    async with (
+        serving(fibonacci) as fibonacci_target,
+        serving(stats) as stats_target,
+        gateway(fibonacci_target=fibonacci_target, stats_target=stats_target, deadline_seconds=1) as client,
+    ):
         await until_ready(client)
-        service.before = fail_late
-        response = await client.get(path)
-    assert response.status_code in {503, 504}
-    assert 1 <= service.calls <= 2
+        responses = await asyncio.gather(*(client.get(path) for path in ("/fib?n=10", "/fib?n=5000", "/stats")))
+    assert {response.status_code for response in responses} <= {503, 504}
+    assert all(1 <= calls <= 2 for calls in (len(fibonacci.batches), len(fibonacci.alone), stats.calls))
 
 
 @each_call

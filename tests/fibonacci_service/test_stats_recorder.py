@@ -18,7 +18,7 @@ from tests.fibonacci_service.scripted_stats import ScriptedStats, accept, served
 
 @pytest.fixture
 async def stats() -> AsyncIterator[grpc.aio.Channel]:
-    """The real service, keeping its account in memory."""
+    """A channel to the real service, which keeps its account in memory."""
     settings = Settings(listen_port=0, drain_delay_seconds=0, database_url="memory:")
     async with running(settings) as port, open_channel(f"127.0.0.1:{port}") as channel:
         yield channel

@@ -83,14 +83,15 @@ async def test_without_any_service_answers_wait_and_are_dropped_at_the_end() -> 
     assert (flushed["served"], flushed["recorded"], flushed["dropped"]) == (3, 0, 3)
 
 
-async def test_a_service_that_starts_later_gets_everything() -> None:
+async def test_a_service_that_starts_later_gets_everything_for_no_batch_ages_without_a_connection() -> None:
     servicer = StatsServicer(store=MemoryStore(clock=time.time))
     with tempfile.TemporaryDirectory() as folder:
         address = f"unix:{Path(folder) / 'stats'}"
         async with open_channel(address) as channel, AsyncExitStack() as later:
-            async with recorder_of(channel) as recorder:
+            async with recorder_of(channel, deadline_seconds=1, max_batch_age_seconds=0.05) as recorder:
                 record_all(recorder, [10, 20])
                 await channel_failed(channel)
+                await asyncio.sleep(0.1)  # longer than a batch that is being sent may take
                 record_all(recorder, [10, 30])
                 assert (recorder.recorded, recorder.pending) == (0, 4)
                 await later.enter_async_context(listening(servicer, address))

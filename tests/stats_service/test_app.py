@@ -29,6 +29,10 @@ async def record_and_count(settings: "Settings") -> tuple[bool, int]:
         return duplicate, (await stub.GetStats(Empty())).total_requests
 
 
+def corrupt(path: Path) -> None:
+    path.write_bytes(b"no database at all" * 1_000)
+
+
 async def test_a_file_keeps_the_account_and_its_sources_over_a_restart(tmp_path: Path) -> None:
     settings = settings_of(database_url=f"sqlite:///{tmp_path}/stats.sqlite3")
 
@@ -40,8 +44,11 @@ async def test_memory_forgets_the_account_with_the_process() -> None:
 
 
 async def test_a_file_that_cannot_be_used_keeps_it_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "stats.sqlite3"
+    corrupt(path)
+
     with pytest.raises(CannotStart, match="STATS_DATABASE_URL"):
-        async with running(settings_of(database_url=f"sqlite:///{tmp_path}")):
+        async with running(settings_of(database_url=f"sqlite:///{path}")):
             pass
 
 

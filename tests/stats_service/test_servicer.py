@@ -76,6 +76,7 @@ async def test_a_repeated_batch_succeeds_as_a_duplicate_and_is_counted_once(stor
 REFUSED = {
     "n": stats_pb2.RecordRequest(n=-1),
     "duration": stats_pb2.RecordRequest(n=10, duration=-1),
+    "duration above 10**15": stats_pb2.RecordRequest(n=10, duration=10**15 + 1),
     "n beside source": batch(record(10), n=10),
     "duration beside source": batch(record(10), duration=10),
     "source is missing for records": batch(record(10), source="", sequence=0),
@@ -92,12 +93,14 @@ REFUSED = {
     "records[2].n falls": batch(record(10), record(11), record(9)),
     "records[0].count of 0": batch(record(10, count=0, cache_hits=0, total_duration=0)),
     "records[0].count of -1": batch(record(10, count=-1)),
+    "records[0].count above 10**9": batch(record(10, count=10**9 + 1, total_duration=2 * 10**15)),
     "records[0].cache_hits above count": batch(record(10, cache_hits=3)),
     "records[0].cache_hits of -1": batch(record(10, cache_hits=-1)),
     "records[0].min_duration of -1": batch(record(10, min_duration=-1)),
     "records[0].max_duration below min": batch(record(10, max_duration=999_999)),
     "records[1].total_duration too short": batch(record(10), record(20, total_duration=1_999_999)),
     "records[0].total_duration too long": batch(record(10, total_duration=4_000_001)),
+    "records[0].total_duration above 10**15": batch(record(10, total_duration=10**15 + 1, max_duration=10**15)),
 }
 
 
@@ -127,15 +130,17 @@ async def test_a_refused_batch_does_not_use_up_its_sequence(stub: "StatsAsyncStu
         batch(record(10, total_duration=2_000_000), record(2**31 - 1, total_duration=4_000_000)),
         batch(record(10, cache_hits=0), record(11, cache_hits=2)),
         batch(*map(record, range(1_000))),
+        batch(record(10, count=1, total_duration=10**15, min_duration=0, max_duration=10**15)),
         stats_pb2.RecordRequest(),
+        stats_pb2.RecordRequest(duration=10**15),
     ],
-    ids=["source and sequence", "durations and n", "cache_hits", "records", "an empty single record"],
+    ids=["source", "durations and n", "cache_hits", "records", "total_duration", "empty", "duration"],
 )
 async def test_the_bounds_themselves_are_accepted(stub: "StatsAsyncStub", request_: stats_pb2.RecordRequest) -> None:
     answer = await stub.RecordNo(request_)
 
     assert answer == stats_pb2.RecordResponse(success=True)
-    assert await total(stub) == (2 * len(request_.records) or 1)
+    assert await total(stub) == (sum(record.count for record in request_.records) or 1)
 
 
 async def test_no_record_however_large_makes_the_account_unreadable(stored_stub: "StatsAsyncStub") -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -173,8 +174,15 @@ async def test_a_file_that_is_no_database_is_refused_and_not_touched(path: Path)
     assert content(path) == before
 
 
-async def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
-    assert "unable to open" in await refusal(tmp_path)
+async def test_a_folder_in_place_of_the_file_is_refused_and_leaves_no_thread_behind(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+
+    await refusal(tmp_path)
+
+    left_behind = set(threading.enumerate()) - before
+    for thread in left_behind:
+        thread.join()
+    assert left_behind == set()
 
 
 async def test_a_file_in_place_of_the_folder_is_refused(path: Path) -> None:
