@@ -1,6 +1,8 @@
 """The account in SQLite, over SQLAlchemy Core."""
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +12,6 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, event, func, select, text, true
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service_kit.lifecycle import CannotStart
@@ -95,31 +96,37 @@ class SqlStore:
 @asynccontextmanager
 async def open_sqlite(path: Path, *, clock: Clock = time.time) -> AsyncIterator[SqlStore]:
     """Opens the file, or makes it with its folder. Raises CannotStart where it is not ours to write."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check(path)
+    except (OSError, sqlite3.Error, CannotStart) as error:
+        raise CannotStart(f"STATS_DATABASE_URL: cannot use {path}: {error}") from None
     engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)))
     event.listen(engine.sync_engine, "connect", _configure)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         async with engine.begin() as connection:
             await connection.run_sync(_prepare)
-    except (OSError, DatabaseError, CannotStart) as error:
-        await engine.dispose()
-        reason = error.orig if isinstance(error, DatabaseError) else error
-        raise CannotStart(f"STATS_DATABASE_URL: cannot use {path}: {reason}") from None
-    try:
         yield SqlStore(engine=engine, clock=clock)
     finally:
         await engine.dispose()
 
 
+def _check(path: Path) -> None:
+    """Raises sqlite3.Error or CannotStart where the file is no database of ours, and leaves it as it is.
+
+    With the plain driver: the asynchronous one leaves a thread behind when it cannot open a file.
+    """
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        [application_id] = connection.execute("PRAGMA application_id").fetchone()
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application_id != APPLICATION_ID:
+        raise CannotStart("it is a database of another application")
+    if tables and version != SCHEMA_VERSION:
+        raise CannotStart(f"its schema is version {version}; this release knows {SCHEMA_VERSION}")
+
+
 def _configure(connection: Any, _record: Any) -> None:
-    try:
-        _set_pragmas(connection)
-    except Exception:
-        connection.close()  # nobody else would, and its thread would outlive the event loop
-        raise
-
-
-def _set_pragmas(connection: Any) -> None:
     cursor = connection.cursor()
     # FULL: an acknowledged batch is on the disk, also after a power cut.
     for pragma in ("synchronous=FULL", "busy_timeout=5000"):
@@ -128,20 +135,11 @@ def _set_pragmas(connection: Any) -> None:
 
 
 def _prepare(connection: Connection) -> None:
-    """Makes the tables of a new file, and refuses a file of something else."""
-    application_id = connection.execute(text("PRAGMA application_id")).scalar_one()
-    version = connection.execute(text("PRAGMA user_version")).scalar_one()
-    tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar_one()
-    if tables and application_id != APPLICATION_ID:
-        raise CannotStart("it is a database of another application")
-    if tables and version != SCHEMA_VERSION:
-        raise CannotStart(f"its schema is version {version}; this release knows {SCHEMA_VERSION}")
-    # Only now: it changes the file. Readers and the writer then do not wait for each other.
+    """Makes the tables of a new file. In WAL mode readers and the writer do not wait for each other."""
     connection.execute(text("PRAGMA journal_mode = WAL"))
-    if not tables:
-        _metadata.create_all(connection)
-        connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
-        connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
+    _metadata.create_all(connection)
+    connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+    connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
 
 
 def _add_numbers() -> Any:
