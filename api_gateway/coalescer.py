@@ -89,7 +89,8 @@ class Coalescer:
 
 
 def _settle(batch: list[_Waiting], response: BatchGetFibResponse) -> None:
-    for waiting, result in zip(batch, response.results, strict=True):
+    # A list first: an answer of another length is nobody's, not the first ones'.
+    for waiting, result in list(zip(batch, response.results, strict=True)):
         if waiting.answer.done():
             continue
         if result.HasField("error"):

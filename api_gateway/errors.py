@@ -1,6 +1,7 @@
 """Everything that is not an answer, as RFC 9457 problems."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse
 from service_kit.request_id import current_request_id
 from service_kit.rpc_status import code_of, field_violations
 
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 #: What a client waits before it asks again; a service that restarts is back within it.
 RETRY_AFTER_SECONDS = "1"
 #: The longest name of an unknown parameter that is repeated to its sender.
@@ -127,11 +129,12 @@ def problem(
     every = dict(headers or {})
     if status in (429, 503):
         every.setdefault("Retry-After", RETRY_AFTER_SECONDS)
-    return JSONResponse(body, status, headers=every, media_type="application/problem+json")
+    return JSONResponse(body, status, headers=every, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of the app a problem."""
+    """Makes every error of the app a problem, in its answers and in its OpenAPI document."""
+    app.openapi = partial(_described, app.openapi)  # type: ignore[method-assign]
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -170,6 +173,17 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def crashed(_request: Request, _error: Exception) -> JSONResponse:
         return problem(500)
+
+
+def _described(openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The document with problems under their media type, where FastAPI writes that of the answers."""
+    document = openapi()
+    operations = (operation for resource in document["paths"].values() for operation in resource.values())
+    for operation in operations:
+        content = operation["responses"]["default"]["content"]
+        if "application/json" in content:
+            content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")
+    return document
 
 
 def _field_error(fault: Mapping[str, Any]) -> tuple[str, str]:

@@ -75,7 +75,7 @@ class DescribeQuery(BaseModel):
 class StatsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int, BeforeValidator(plain_integer(1, MAX_PAGE_SIZE)), Field(ge=1, le=MAX_PAGE_SIZE)] = Field(
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), BeforeValidator(plain_integer(1, MAX_PAGE_SIZE))] = Field(
         100, description="How many of the busiest numbers are listed."
     )
 

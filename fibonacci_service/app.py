@@ -20,18 +20,14 @@ from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
 from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci.fib_pb2_grpc import add_FibonacciServicer_to_server
-from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it drains, then sends the last records."""
     request_log = RequestLog(policy=settings.log_requests)
-    async with (
-        open_channel(settings.stats_target) as channel,
-        _recorder(settings, channel) as recorder,
-        _workers(settings) as pool,
-    ):
+    channel = open_channel(settings.stats_target, leave_out_not_serving=False)
+    async with channel, _recorder(settings, channel) as recorder, _workers(settings) as pool:
         calculator = Calculator(
             cache=MemoryCache(max_bytes=settings.cache_bytes),
             workers=ValueWorkers(pool=pool),
@@ -55,7 +51,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
 
 def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:
     return StatsRecorder(
-        stub=StatsStub(channel),
+        channel=channel,
         interval_seconds=settings.stats_interval_seconds,
         deadline_seconds=settings.stats_deadline_seconds,
         flush_seconds=settings.stats_flush_seconds,

@@ -19,6 +19,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from fibonacci_service.calculator import Computation
 from service_kit.lifecycle import supervise
 from service_kit.pb.stats.stats_pb2 import NumberRecord, RecordRequest
+from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 
 if TYPE_CHECKING:
     from service_kit.pb.stats.stats_pb2_grpc import StatsAsyncStub
@@ -48,14 +49,15 @@ class StatsRecorder:
     def __init__(
         self,
         *,
-        stub: "StatsAsyncStub",
+        channel: grpc.aio.Channel,
         interval_seconds: float,
         deadline_seconds: float,
         flush_seconds: float,
         max_pending: int,
         max_batch_age_seconds: float,
     ) -> None:
-        self._stub = stub
+        self._channel = channel
+        self._stub: StatsAsyncStub = StatsStub(channel)
         self._interval_seconds = interval_seconds
         self._deadline_seconds = deadline_seconds
         self._flush_seconds = flush_seconds
@@ -111,26 +113,39 @@ class StatsRecorder:
             await self._sending
         try:
             async with asyncio.timeout(self._flush_seconds):
-                await self._send_pending()
+                await self._send_closed()
+                self._close_open()
+                await self._send_closed()
         except TimeoutError:
             self._drop(self.pending, reason="the service stopped before they were acknowledged")
         if self.served:
             log.info("stats.flushed", served=self.served, recorded=self.recorded, dropped=self.dropped)
 
     async def _send_for_ever(self) -> None:
+        await self._send_closed()  # what a crash of this task left behind
         while True:
             await asyncio.sleep(self._interval_seconds)
-            await self._send_pending()
-
-    async def _send_pending(self) -> None:
-        """Closes the open tallies and sends batches, the oldest first, until none is left."""
-        if not self._closed:
             self._close_open()
+            await self._send_closed()
+
+    async def _send_closed(self) -> None:
+        """Sends the closed batches, the oldest first, until none is left."""
         while self._closed:
+            await self._service_reachable()
             await self._deliver(self._closed[0])
             del self._closed[0]
-            if not self._closed:
-                self._close_open()
+
+    async def _service_reachable(self) -> None:
+        """Waits for a connection. No attempt is made without one, so a batch that cannot have arrived does not age."""
+        if self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY:
+            return
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                await self._channel.channel_ready()
+        except TimeoutError:
+            log.warning("stats.unreachable", error="not connected", pending=self.pending)
+            await self._channel.channel_ready()
+            log.info("stats.reachable", pending=self.pending)
 
     def _close_open(self) -> None:
         self._log_dropped(self._overflowed, reason="FIBONACCI_STATS_MAX_PENDING different numbers waited")

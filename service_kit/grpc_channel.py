@@ -4,24 +4,28 @@ import json
 
 import grpc
 
-#: Round robin over every address of the target, leaving out those that say NOT_SERVING.
-_SERVICE_CONFIG = {
-    "loadBalancingConfig": [{"round_robin": {}}],
-    "healthCheckConfig": {"serviceName": ""},
-}
+_ROUND_ROBIN: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
+_LEAVE_OUT_NOT_SERVING: dict[str, object] = {"healthCheckConfig": {"serviceName": ""}}
 
 #: By default a channel waits up to 120 s between two attempts to connect; after a restart of one
 #: second it then first answers at 2.5 s. gRPC's transparent retries stay on: they save the calls
-#: that race a GOAWAY.
-CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
+#: that race a GOAWAY. A name is looked up again after a second, not after thirty, for a container that comes back may
+#: have another address.
+_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ("grpc.service_config_disable_resolution", 1),
 )
 
 
-def open_channel(target: str) -> grpc.aio.Channel:
-    """A channel to a gRPC target, such as `localhost:5001` or `ipv4:10.0.0.1:5001,10.0.0.2:5001`."""
-    return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+def open_channel(target: str, *, leave_out_not_serving: bool = True) -> grpc.aio.Channel:
+    """A channel to a gRPC target, such as `localhost:5001` or `ipv4:10.0.0.1:5001,10.0.0.2:5001`.
+
+    It goes round all addresses, by default without those whose health is NOT_SERVING, and connects at once.
+    """
+    config = _ROUND_ROBIN | (_LEAVE_OUT_NOT_SERVING if leave_out_not_serving else {})
+    channel = grpc.aio.insecure_channel(target, options=(*_OPTIONS, ("grpc.service_config", json.dumps(config))))
+    channel.get_state(try_to_connect=True)
+    return channel

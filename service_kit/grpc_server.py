@@ -21,19 +21,20 @@ class HealthServicer(health.HealthServicer):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._watches: set[asyncio.Task[Any] | None] = set()
+        self._ending = asyncio.Event()
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
-        watch = asyncio.current_task()
-        self._watches.add(watch)
+        # The stream has to end by returning: gRPC sends no status for a handler that is cancelled from inside.
+        watch = asyncio.ensure_future(super().Watch(request, context))
+        ending = asyncio.ensure_future(self._ending.wait())
         try:
-            await super().Watch(request, context)
+            await asyncio.wait((watch, ending), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._watches.discard(watch)
+            watch.cancel()
+            ending.cancel()
 
     def end_watches(self) -> None:
-        for watch in filter(None, self._watches):
-            watch.cancel()
+        self._ending.set()
 
 
 @asynccontextmanager

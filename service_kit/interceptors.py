@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc_status.rpc_status import to_status
 
+from service_kit.errors import ServiceError
 from service_kit.logs import RequestLog
 from service_kit.request_id import METADATA_KEY, accept_request_id, current_request_id
 from service_kit.rpc_status import StatusTable, code_of, status_of
@@ -44,11 +46,20 @@ def note(**facts: Any) -> None:
         noted.update(facts)
 
 
+class MessageMalformed(ServiceError):
+    """The bytes of a request are no message of the method's type."""
+
+    reason = "MESSAGE_MALFORMED"
+
+    def __init__(self) -> None:
+        super().__init__("the request is not a message of this method's type")
+
+
 class ServerInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method of the service's own that takes one request; health checks pass untouched."""
 
     def __init__(self, *, status_table: StatusTable, request_log: RequestLog) -> None:
-        self._status_table = status_table
+        self._status_table = {MessageMalformed: grpc.StatusCode.INVALID_ARGUMENT, **status_table}
         self._request_log = request_log
 
     async def intercept_service(
@@ -63,26 +74,26 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
                 self._wrap(method, cast("Answer", handler.unary_unary)),
-                request_deserializer=handler.request_deserializer,
+                request_deserializer=_decoded_or_none(handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         return grpc.unary_stream_rpc_method_handler(
             self._wrap_stream(method, cast("Answers", handler.unary_stream)),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_decoded_or_none(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
     def _wrap(self, method: str, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:
             with self._around(method, context):
-                return await answer(request, context)
+                return await answer(_decoded(request), context)
 
         return call
 
     def _wrap_stream(self, method: str, answers: Answers) -> Answers:
         async def call(request: Any, context: Context) -> AsyncGenerator[Any, None]:
             with self._around(method, context):
-                async with contextlib.aclosing(answers(request, context)) as stream:
+                async with contextlib.aclosing(answers(_decoded(request), context)) as stream:
                     async for response in stream:
                         yield response
 
@@ -119,6 +130,24 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     def _log(self, method: str, code: grpc.StatusCode, seconds: float, facts: dict[str, Any]) -> None:
         if self._request_log.wants(failed=code not in _NO_FAILURE, seconds=seconds, dear=facts.pop("dear", False)):
             log.info("rpc.served", method=method, code=code.name, duration_ms=round(seconds * 1000, 3), **facts)
+
+
+def _decoded_or_none(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """None for bytes that are no message: gRPC itself would answer with the name of the exception."""
+
+    def decode(serialized: bytes) -> Any:
+        try:
+            return deserialize(serialized)
+        except DecodeError:
+            return None
+
+    return decode
+
+
+def _decoded(request: Any) -> Any:
+    if request is None:
+        raise MessageMalformed
+    return request
 
 
 def _offered_request_id(context: Context) -> str:

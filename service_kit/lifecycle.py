@@ -90,10 +90,13 @@ def bind_socket(settings: ServiceSettings) -> socket.socket:
     host, port = settings.listen_host, settings.listen_port
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        listener = socket.create_server(address[:2], family=family, backlog=2048)
+        # Connections inherit it. Without it an answer in two writes waits 40 ms for the client's acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         reason = f"{error.strerror}; {settings.prefix()}LISTEN_HOST and {settings.prefix()}LISTEN_PORT choose another"
         raise CannotStart(f"cannot listen on {host} port {port}: {reason}") from None
+    return listener
 
 
 def _exit_with(line: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """Structured logs: a console for people, one JSON object a line for machines."""
 
 import contextlib
+import json
 import logging
 import os
 import sys
@@ -42,7 +43,7 @@ class RequestLog:
 def configure_logging(*, service: str, level: str, log_format: Literal["auto", "console", "json"]) -> None:
     """Sends structlog and the standard library's loggers to standard output in one format."""
     output = cast("TextIO", _LossyOutput(sys.stdout))
-    console = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
+    console = log_format == "console" or (log_format == "auto" and _is_terminal(sys.stdout))
 
     def add_service(_logger: Any, _method: str, event: EventDict) -> EventDict:
         event["service"] = service
@@ -72,18 +73,20 @@ def configure_logging(*, service: str, level: str, log_format: Literal["auto", "
 
 
 class _LossyOutput:
-    """Standard output that may go away: no request and no shutdown fails because its line cannot be written."""
+    """Standard output that may go away or not exist: no request and no shutdown fails because of its line."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            self._stream.write(text)
+        if self._stream is not None:
+            with contextlib.suppress(OSError):
+                self._stream.write(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            self._stream.flush()
+        if self._stream is not None:
+            with contextlib.suppress(OSError):
+                self._stream.flush()
 
 
 def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -96,12 +99,23 @@ def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def _json_renderers() -> list[Any]:
     return [
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-        structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event, default=str).decode()),
+        structlog.processors.JSONRenderer(serializer=_json),
     ]
 
 
+def _json(event: EventDict, **_: Any) -> str:
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:  # text that is no Unicode, such as the name of a strange variable
+        return json.dumps(event, default=str)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
 def _console_renderers() -> list[Any]:
-    colors = sys.stdout.isatty() or "FORCE_COLOR" in os.environ
+    colors = _is_terminal(sys.stdout) or "FORCE_COLOR" in os.environ
     dim, blue, bold, reset = ("\x1b[2m", "\x1b[34m", "\x1b[1m", "\x1b[0m") if colors else ("", "", "", "")
 
     def column(style: str, width: int = 0) -> KeyValueColumnFormatter:

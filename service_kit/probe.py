@@ -6,12 +6,9 @@ Meant for container health checks, which have no other client at hand.
 
 import argparse
 import sys
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from urllib.parse import urlsplit
-
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 TIMEOUT_SECONDS = 2.0
 
@@ -27,6 +24,10 @@ def probe(url: str) -> str | None:
 
 
 def _probe_grpc(target: str) -> str | None:
+    # A probe of http:// runs every few seconds too, and need not load gRPC.
+    import grpc  # noqa: PLC0415
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+
     with grpc.insecure_channel(target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
@@ -41,7 +42,7 @@ def _probe_http(url: str) -> str | None:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS):  # noqa: S310 - the scheme was checked
             return None
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, HTTPException) as error:
         return f"{url}: {error}"
 
 

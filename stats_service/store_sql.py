@@ -1,16 +1,17 @@
 """The account in SQLite, over SQLAlchemy Core."""
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, event, func, select, text
+from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, event, func, select, text, true
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service_kit.lifecycle import CannotStart
@@ -70,12 +71,17 @@ class SqlStore:
             return True
 
     async def summary(self, *, limit: int) -> Summary:
-        busiest = select(_numbers).order_by(_numbers.c.count.desc(), _numbers.c.n).limit(limit)
+        # One statement, so that the totals and the numbers are of one moment.
+        busiest = (
+            select(_totals.c.requests, _totals.c.cache_hits, _numbers)
+            .join_from(_totals, _numbers, true())
+            .order_by(_numbers.c.count.desc(), _numbers.c.n)
+            .limit(limit)
+        )
         async with self._engine.connect() as connection:
-            totals = (await connection.execute(select(_totals.c.requests, _totals.c.cache_hits))).one_or_none()
             rows = (await connection.execute(busiest)).all()
-        requests, cache_hits = totals or (0, 0)
-        return Summary(requests, cache_hits, [NumberTotals(*row) for row in rows])
+        requests, cache_hits = rows[0][:2] if rows else (0, 0)
+        return Summary(requests, cache_hits, [NumberTotals(*row[2:]) for row in rows])
 
     async def forget_sources(self, *, idle_seconds: float) -> int:
         async with self._writing, self._engine.begin() as connection:
@@ -90,43 +96,50 @@ class SqlStore:
 @asynccontextmanager
 async def open_sqlite(path: Path, *, clock: Clock = time.time) -> AsyncIterator[SqlStore]:
     """Opens the file, or makes it with its folder. Raises CannotStart where it is not ours to write."""
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-    event.listen(engine.sync_engine, "connect", _configure)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check(path)
+    except (OSError, sqlite3.Error, CannotStart) as error:
+        raise CannotStart(f"STATS_DATABASE_URL: cannot use {path}: {error}") from None
+    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)))
+    event.listen(engine.sync_engine, "connect", _configure)
+    try:
         async with engine.begin() as connection:
             await connection.run_sync(_prepare)
-    except (OSError, DatabaseError, CannotStart) as error:
-        await engine.dispose()
-        reason = error.orig if isinstance(error, DatabaseError) else error
-        raise CannotStart(f"STATS_DATABASE_URL: cannot use {path}: {reason}") from None
-    try:
         yield SqlStore(engine=engine, clock=clock)
     finally:
         await engine.dispose()
 
 
+def _check(path: Path) -> None:
+    """Raises sqlite3.Error or CannotStart where the file is no database of ours, and leaves it as it is.
+
+    With the plain driver: the asynchronous one leaves a thread behind when it cannot open a file.
+    """
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        [application_id] = connection.execute("PRAGMA application_id").fetchone()
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application_id != APPLICATION_ID:
+        raise CannotStart("it is a database of another application")
+    if tables and version != SCHEMA_VERSION:
+        raise CannotStart(f"its schema is version {version}; this release knows {SCHEMA_VERSION}")
+
+
 def _configure(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     # FULL: an acknowledged batch is on the disk, also after a power cut.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+    for pragma in ("synchronous=FULL", "busy_timeout=5000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _prepare(connection: Connection) -> None:
-    """Makes the tables of a new file, and refuses a file of something else."""
-    application_id = connection.execute(text("PRAGMA application_id")).scalar_one()
-    version = connection.execute(text("PRAGMA user_version")).scalar_one()
-    tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar_one()
-    if tables == 0:
-        _metadata.create_all(connection)
-        connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
-        connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
-    elif application_id != APPLICATION_ID:
-        raise CannotStart("it is a database of another application")
-    elif version != SCHEMA_VERSION:
-        raise CannotStart(f"its schema is version {version}; this release knows {SCHEMA_VERSION}")
+    """Makes the tables of a new file. In WAL mode readers and the writer do not wait for each other."""
+    connection.execute(text("PRAGMA journal_mode = WAL"))
+    _metadata.create_all(connection)
+    connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+    connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
 
 
 def _add_numbers() -> Any:

@@ -10,6 +10,10 @@ MAX_BATCH_RECORDS = 1_000
 MAX_PAGE_SIZE = 1_000
 DEFAULT_PAGE_SIZE = 100
 
+#: Bounds of one record, far above what is real and far below what the sums of a 64-bit store can hold.
+MAX_COUNT = 10**9
+MAX_TOTAL_NS = 10**15
+
 _SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -38,10 +42,11 @@ class NumberTotals:
     def check(self, field: str) -> None:
         """Raises RecordRefused where the numbers cannot be true."""
         _require(self.n >= 0, f"{field}.n", "must be 0 or more")
-        _require(self.count >= 1, f"{field}.count", "must be 1 or more")
+        _require(1 <= self.count <= MAX_COUNT, f"{field}.count", f"must be from 1 to {MAX_COUNT}")
         _require(0 <= self.cache_hits <= self.count, f"{field}.cache_hits", "must be from 0 to count")
         _require(self.min_ns >= 0, f"{field}.min_duration", "must be 0 or more")
         _require(self.max_ns >= self.min_ns, f"{field}.max_duration", "must be min_duration or more")
+        _require(self.total_ns <= MAX_TOTAL_NS, f"{field}.total_duration", f"must be at most {MAX_TOTAL_NS}")
         total_fits = self.count * self.min_ns <= self.total_ns <= self.count * self.max_ns
         _require(total_fits, f"{field}.total_duration", "must be from count * min_duration to count * max_duration")
 
@@ -83,7 +88,7 @@ class Summary:
 def single_record(n: int, duration_ns: int) -> Batch:
     """One request as the first version of the contract reports it. Raises RecordRefused."""
     _require(n >= 0, "n", "must be 0 or more")
-    _require(duration_ns >= 0, "duration", "must be 0 or more")
+    _require(0 <= duration_ns <= MAX_TOTAL_NS, "duration", f"must be from 0 to {MAX_TOTAL_NS}")
     return Batch(records=(NumberTotals(n, 1, 0, duration_ns, duration_ns, duration_ns),))
 
 

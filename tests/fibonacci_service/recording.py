@@ -1,0 +1,44 @@
+"""A recorder to test, what is recorded in it, and what it says of that."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+
+from fibonacci_service.calculator import Computation
+from fibonacci_service.stats_recorder import StatsRecorder
+from service_kit.pb.stats import stats_pb2
+
+#: An interval that does not pass during a test: only leaving sends.
+NEVER = 3600.0
+
+
+def recorder_of(channel: grpc.aio.Channel, **changes: Any) -> StatsRecorder:
+    """A recorder that sends all the time and does not give up, where a test does not say otherwise."""
+    patient = {"interval_seconds": 0.001, "deadline_seconds": 30, "flush_seconds": 30}
+    bounds = {"max_pending": 100_000, "max_batch_age_seconds": 3600}
+    return StatsRecorder(channel=channel, **{**patient, **bounds, **changes})
+
+
+def answered(n: int, duration_ns: int = 1_000, *, cached: bool = False) -> Computation:
+    return Computation(n, b"1", cached, duration_ns)
+
+
+def record_all(recorder: StatsRecorder, indices: Iterable[int]) -> None:
+    for n in indices:
+        recorder.record(answered(n))
+
+
+def account(recorder: StatsRecorder) -> dict[str, int]:
+    return {name: getattr(recorder, name) for name in ("served", "recorded", "pending", "dropped")}
+
+
+def waiting(recorder: StatsRecorder) -> int:
+    """The requests that are in memory, counted one by one."""
+    closed = sum(record.count for batch in recorder._closed for record in batch.records)
+    return closed + sum(tally.count for tally in recorder._open.values())
+
+
+def shape(batch: stats_pb2.RecordRequest) -> tuple[int, dict[int, int]]:
+    """A batch's sequence, and how often it counts each number."""
+    return batch.sequence, {record.n: record.count for record in batch.records}

@@ -1,0 +1,186 @@
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from fibonacci_service.app import running
+from service_kit.grpc_channel import open_channel
+from service_kit.pb.fibonacci import fib_pb2
+from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
+from tests.fibonacci_service.conftest import settings_of
+from tests.refusal import refusal_in, refusal_of
+
+if TYPE_CHECKING:
+    from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
+
+INVALID, OUT_OF_RANGE = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE
+DECIMAL, BIG_ENDIAN = fib_pb2.DECIMAL, fib_pb2.BIG_ENDIAN
+
+
+def ask(n: int, encoding: int = 0) -> fib_pb2.FibonacciRequest:
+    request = fib_pb2.FibonacciRequest()
+    request.n, request.encoding = n, fib_pb2.Encoding.ValueType(encoding)
+    return request
+
+
+def batch(*requests: fib_pb2.FibonacciRequest) -> fib_pb2.BatchGetFibRequest:
+    return fib_pb2.BatchGetFibRequest(items=[fib_pb2.BatchGetFibItem(request=request) for request in requests])
+
+
+@pytest.mark.parametrize(("n", "x"), [(0, 0), (1, 1), (10, 55), (92, 7540113804746346429)])
+async def test_get_fib_without_an_encoding_answers_in_x_alone(stub: "FibonacciAsyncStub", n: int, x: int) -> None:
+    assert await stub.GetFib(ask(n)) == fib_pb2.FibonacciResponse(x=x)
+
+
+async def test_get_fib_with_an_encoding_answers_in_value_and_while_it_fits_in_x(stub: "FibonacciAsyncStub") -> None:
+    assert await stub.GetFib(ask(10, DECIMAL)) == fib_pb2.FibonacciResponse(x=55, value=b"55")
+    assert await stub.GetFib(ask(10, BIG_ENDIAN)) == fib_pb2.FibonacciResponse(x=55, value=b"7")
+
+
+async def test_get_fib_answers_past_int64_in_value_alone(stub: "FibonacciAsyncStub") -> None:
+    assert await stub.GetFib(ask(93, DECIMAL)) == fib_pb2.FibonacciResponse(value=b"12200160415121876738")
+
+
+async def test_get_fib_answers_its_largest_index_in_both_encodings_alike(stub: "FibonacciAsyncStub") -> None:
+    decimal = await stub.GetFib(ask(100_000, DECIMAL))
+    binary = await stub.GetFib(ask(100_000, BIG_ENDIAN))
+
+    assert len(decimal.value) == 20_899
+    assert int.from_bytes(binary.value, "big") % 10**9 == int(decimal.value[-9:])
+    assert int.from_bytes(binary.value, "big") // 10**20_890 == int(decimal.value[:9])
+
+
+async def test_get_fib_without_an_encoding_says_how_to_ask_past_int64(stub: "FibonacciAsyncStub") -> None:
+    refusal = await refusal_of(stub.GetFib(ask(93)))
+
+    assert (refusal.code, refusal.reason, refusal.field) == (OUT_OF_RANGE, "ENCODING_NEEDED", "encoding")
+    assert refusal.message == (
+        "F(93) does not fit x, which ends at n = 92: set encoding to DECIMAL or BIG_ENDIAN and read value"
+    )
+    assert refusal.facts == {"n": "93"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (ask(-1, DECIMAL), ("INDEX_NEGATIVE", "n", {"n": "-1"})),
+        (ask(100_001, DECIMAL), ("INDEX_TOO_LARGE", "n", {"n": "100001", "limit": "100000"})),
+        (ask(2**31 - 1), ("INDEX_TOO_LARGE", "n", {"n": "2147483647", "limit": "100000"})),
+        (ask(10, 3), ("ENCODING_UNKNOWN", "encoding", {"number": "3"})),
+        (ask(10, -1), ("ENCODING_UNKNOWN", "encoding", {"number": "-1"})),
+    ],
+)
+async def test_get_fib_refuses_what_is_outside_its_bounds(
+    stub: "FibonacciAsyncStub", request_: fib_pb2.FibonacciRequest, expected: tuple[str, str, dict[str, str]]
+) -> None:
+    refusal = await refusal_of(stub.GetFib(request_))
+
+    assert refusal.code is INVALID
+    assert (refusal.reason, refusal.field, refusal.facts) == expected
+    assert all(fact in refusal.message for fact in refusal.facts.values())
+
+
+async def test_get_fib_refuses_an_index_above_the_limit_that_is_set() -> None:
+    async with running(settings_of(max_n=92)) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        stub = FibonacciStub(channel)
+        assert (await stub.GetFib(ask(92))).x == 7540113804746346429
+
+        assert (await refusal_of(stub.GetFib(ask(93)))).reason == "INDEX_TOO_LARGE"
+
+
+async def test_batch_get_fib_answers_in_the_order_asked(stub: "FibonacciAsyncStub") -> None:
+    answer = await stub.BatchGetFib(batch(ask(20), ask(10, DECIMAL), ask(100, BIG_ENDIAN), ask(10)))
+
+    assert [result.response for result in answer.results] == [
+        fib_pb2.FibonacciResponse(x=6765),
+        fib_pb2.FibonacciResponse(x=55, value=b"55"),
+        fib_pb2.FibonacciResponse(value=(354224848179261915075).to_bytes(9, "big")),
+        fib_pb2.FibonacciResponse(x=55),
+    ]
+
+
+async def test_batch_get_fib_answers_beside_the_items_that_fail(stub: "FibonacciAsyncStub") -> None:
+    answer = await stub.BatchGetFib(batch(ask(10), ask(-1), ask(93), ask(100_001, DECIMAL), ask(20)))
+
+    kinds = [result.WhichOneof("result") for result in answer.results]
+    refusals = [refusal_in(result.error) for result in answer.results if result.HasField("error")]
+    assert kinds == ["response", "error", "error", "error", "response"]
+    assert [(refusal.code, refusal.reason, refusal.field) for refusal in refusals] == [
+        (INVALID, "INDEX_NEGATIVE", "n"),
+        (OUT_OF_RANGE, "ENCODING_NEEDED", "encoding"),
+        (INVALID, "INDEX_TOO_LARGE", "n"),
+    ]
+
+
+async def test_batch_get_fib_refuses_a_batch_of_too_many_items(stub: "FibonacciAsyncStub") -> None:
+    refusal = await refusal_of(stub.BatchGetFib(batch(*[ask(1)] * 1_001)))
+
+    assert (refusal.code, refusal.reason, refusal.field) == (INVALID, "BATCH_TOO_LARGE", "items")
+    assert refusal.facts == {"size": "1001", "limit": "1000", "unit": "items"}
+    assert len((await stub.BatchGetFib(batch(*[ask(1)] * 1_000))).results) == 1_000
+
+
+async def test_batch_get_fib_refuses_a_batch_of_too_many_bytes(stub: "FibonacciAsyncStub") -> None:
+    refusal = await refusal_of(stub.BatchGetFib(batch(*[ask(100_000, DECIMAL)] * 51)))
+
+    assert (refusal.code, refusal.reason, refusal.facts["limit"]) == (INVALID, "BATCH_TOO_LARGE", str(1 << 20))
+    assert len((await stub.BatchGetFib(batch(*[ask(100_000, DECIMAL)] * 50))).results) == 50
+
+
+async def test_an_empty_batch_has_no_results(stub: "FibonacciAsyncStub") -> None:
+    assert await stub.BatchGetFib(batch()) == fib_pb2.BatchGetFibResponse()
+
+
+async def test_each_item_of_a_batch_is_logged_under_its_own_request_id() -> None:
+    async with running(settings_of(log_requests="all")) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        asked = batch(ask(10), ask(-1))
+        asked.items[0].request_id, asked.items[1].request_id = "first", "no good id"
+        with structlog.testing.capture_logs() as lines:
+            await FibonacciStub(channel).BatchGetFib(asked)
+
+    first, second = (line for line in lines if line["event"] == "item.served")
+    assert (first["request_id"], first["n"], first["cached"]) == ("first", 10, False)
+    assert (second["n"], second["error"]) == (-1, "n must be 0 or more, not -1")
+    assert second["request_id"] not in ("", "no good id")
+
+
+async def test_by_default_an_item_that_was_dear_has_a_line_and_a_refused_one_has_none() -> None:
+    async with running(settings_of(max_n=1_000_000)) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        with structlog.testing.capture_logs() as lines:
+            await FibonacciStub(channel).BatchGetFib(batch(ask(-1), ask(1_000_000, DECIMAL)))
+
+    assert [(line["n"], line["cached"]) for line in lines if line["event"] == "item.served"] == [(1_000_000, False)]
+
+
+async def test_by_default_a_request_that_was_dear_has_a_line_and_a_refused_one_has_none() -> None:
+    async with running(settings_of(max_n=1_000_000)) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        stub = FibonacciStub(channel)
+        with structlog.testing.capture_logs() as lines:
+            await refusal_of(stub.GetFib(ask(-1)))
+            await stub.GetFib(ask(1_000_000, DECIMAL))
+
+    [served] = (line for line in lines if line["event"] == "rpc.served")
+    assert (served["code"], served["n"], "dear" in served) == ("OK", 1_000_000, False)
+
+
+async def test_the_line_of_a_request_says_what_was_answered_and_from_where() -> None:
+    async with running(settings_of(log_requests="all")) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(2):
+                await FibonacciStub(channel).GetFib(ask(10))
+
+    served = [line for line in lines if line["event"] == "rpc.served"]
+    assert [(line["method"], line["code"], line["n"], line["cached"]) for line in served] == [
+        ("/fibonacci.Fibonacci/GetFib", "OK", 10, False),
+        ("/fibonacci.Fibonacci/GetFib", "OK", 10, True),
+    ]
+
+
+async def test_health_answers_for_the_server_and_for_the_service_by_its_full_name() -> None:
+    async with running(settings_of()) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for name in ("", "fibonacci.Fibonacci"):
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -1,0 +1,167 @@
+"""StatsRecorder where stats_service is away, hung, forgetful or unwilling."""
+
+import asyncio
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import structlog
+from google.protobuf.empty_pb2 import Empty
+
+from service_kit.grpc_channel import open_channel
+from service_kit.pb.stats import stats_pb2
+from service_kit.pb.stats.stats_pb2_grpc import StatsStub
+from stats_service.servicer import StatsServicer
+from stats_service.store import MemoryStore
+from tests.fibonacci_service.recording import NEVER, account, record_all, recorder_of, shape
+from tests.fibonacci_service.scripted_stats import ScriptedStats, hang, listening, served
+
+
+async def channel_failed(channel: grpc.aio.Channel) -> None:
+    async with asyncio.timeout(30):
+        while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            await channel.wait_for_state_change(state)
+
+
+async def test_a_batch_whose_answer_was_lost_is_sent_again_and_counted_once() -> None:
+    class LosesTwoAnswers(StatsServicer):
+        lost = 0
+
+        async def RecordNo(self, request: stats_pb2.RecordRequest, context: Any) -> stats_pb2.RecordResponse:
+            answer = await super().RecordNo(request, context)
+            if self.lost < 2:
+                self.lost += 1
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "applied, but nobody heard")
+            return answer
+
+    servicer = LosesTwoAnswers(store=MemoryStore(clock=time.time))
+    async with served(servicer) as channel:
+        async with recorder_of(channel) as recorder:
+            record_all(recorder, [10, 10, 20])
+        summary = await StatsStub(channel).GetStats(Empty())
+
+    assert servicer.lost == 2
+    assert account(recorder) == {"served": 3, "recorded": 3, "pending": 0, "dropped": 0}
+    assert summary.total_requests == 3
+
+
+async def test_a_batch_that_is_not_answered_in_time_is_sent_again_unchanged() -> None:
+    release = asyncio.Event()
+
+    async def wait(_request: stats_pb2.RecordRequest, _context: Any) -> None:
+        await release.wait()
+
+    servicer = ScriptedStats(wait)
+    async with served(servicer) as channel, recorder_of(channel, deadline_seconds=0.1) as recorder:
+        record_all(recorder, [10, 20])
+        first = await servicer.next_batch()
+        record_all(recorder, [10, 30])
+        second = await servicer.next_batch()
+        release.set()
+
+        assert first == second
+    assert account(recorder) == {"served": 4, "recorded": 4, "pending": 0, "dropped": 0}
+
+
+async def test_without_any_service_answers_wait_and_are_dropped_at_the_end() -> None:
+    async with open_channel("127.0.0.1:1") as channel:
+        with structlog.testing.capture_logs() as lines:
+            async with recorder_of(channel, flush_seconds=0.1) as recorder:
+                record_all(recorder, [10, 10, 20])
+                assert account(recorder) == {"served": 3, "recorded": 0, "pending": 3, "dropped": 0}
+                left = time.monotonic()
+            seconds = time.monotonic() - left
+
+    assert 0.05 < seconds < 10
+    assert account(recorder) == {"served": 3, "recorded": 0, "pending": 0, "dropped": 3}
+    assert [line["count"] for line in lines if line["event"] == "stats.dropped"] == [3]
+    [flushed] = (line for line in lines if line["event"] == "stats.flushed")
+    assert (flushed["served"], flushed["recorded"], flushed["dropped"]) == (3, 0, 3)
+
+
+async def test_a_service_that_starts_later_gets_everything_for_no_batch_ages_without_a_connection() -> None:
+    servicer = StatsServicer(store=MemoryStore(clock=time.time))
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"unix:{Path(folder) / 'stats'}"
+        async with open_channel(address) as channel, AsyncExitStack() as later:
+            async with recorder_of(channel, deadline_seconds=1, max_batch_age_seconds=0.05) as recorder:
+                record_all(recorder, [10, 20])
+                await channel_failed(channel)
+                await asyncio.sleep(0.1)  # longer than a batch that is being sent may take
+                record_all(recorder, [10, 30])
+                assert (recorder.recorded, recorder.pending) == (0, 4)
+                await later.enter_async_context(listening(servicer, address))
+            summary = await StatsStub(channel).GetStats(Empty())
+
+    assert recorder.recorded == summary.total_requests == 4
+
+
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.UNIMPLEMENTED]
+)
+async def test_a_batch_that_is_refused_for_good_is_dropped_and_the_next_is_sent(code: grpc.StatusCode) -> None:
+    async def refuse_the_first(request: stats_pb2.RecordRequest, context: Any) -> None:
+        if request.sequence == 1:
+            await context.abort(code, "never")
+
+    servicer = ScriptedStats(refuse_the_first)
+    with structlog.testing.capture_logs() as lines:
+        async with served(servicer) as channel, recorder_of(channel) as recorder:
+            record_all(recorder, [10, 10])
+            await servicer.next_batch()
+            record_all(recorder, [20])
+
+    assert shape(servicer.batches()[-1]) == (2, {20: 1})
+    assert account(recorder) == {"served": 3, "recorded": 1, "pending": 0, "dropped": 2}
+    [dropped] = (line for line in lines if line["event"] == "stats.dropped")
+    assert (dropped["count"], dropped["reason"]) == (2, f"{code.name}: never")
+
+
+async def test_a_batch_that_fails_otherwise_is_sent_again_and_the_outage_is_logged_once() -> None:
+    codes = [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED]
+
+    async def fail_at_first(_request: stats_pb2.RecordRequest, context: Any) -> None:
+        if codes:
+            await context.abort(codes.pop(0), "not now")
+
+    servicer = ScriptedStats(fail_at_first)
+    with structlog.testing.capture_logs() as lines:
+        async with served(servicer) as channel, recorder_of(channel, interval_seconds=NEVER) as recorder:
+            record_all(recorder, [10])
+
+    assert [shape(batch) for batch in servicer.batches()] == [(1, {10: 1})] * 4
+    assert [line["error"] for line in lines if line["event"] == "stats.unreachable"] == ["INTERNAL"]
+    assert account(recorder) == {"served": 1, "recorded": 1, "pending": 0, "dropped": 0}
+
+
+async def test_a_batch_that_grew_too_old_is_dropped_and_the_next_is_sent() -> None:
+    async def never_the_first(request: stats_pb2.RecordRequest, context: Any) -> None:
+        if request.sequence == 1:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+
+    servicer = ScriptedStats(never_the_first)
+    async with served(servicer) as channel, recorder_of(channel, max_batch_age_seconds=0.05) as recorder:
+        record_all(recorder, [10, 10])
+        await servicer.next_batch()
+        record_all(recorder, [20])
+
+    assert shape(servicer.batches()[-1]) == (2, {20: 1})
+    assert account(recorder) == {"served": 3, "recorded": 1, "pending": 0, "dropped": 2}
+
+
+async def test_a_hung_service_keeps_the_end_waiting_no_longer_than_the_flush_time() -> None:
+    servicer = ScriptedStats(hang)
+    async with served(servicer) as channel:
+        async with recorder_of(channel, flush_seconds=0.1) as recorder:
+            record_all(recorder, [10, 20])
+            await servicer.next_batch()
+            record_all(recorder, [30])
+            left = time.monotonic()
+        seconds = time.monotonic() - left
+
+    assert 0.05 < seconds < 10
+    assert account(recorder) == {"served": 3, "recorded": 0, "pending": 0, "dropped": 3}

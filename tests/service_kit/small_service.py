@@ -1,0 +1,95 @@
+"""A service with nothing behind it but what a test says, served as every service is."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from pydantic_settings import SettingsConfigDict
+
+from service_kit.grpc_channel import open_channel
+from service_kit.grpc_server import serving
+from service_kit.interceptors import ServerInterceptor
+from service_kit.logs import RequestLog
+from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
+from service_kit.rpc_status import StatusTable
+from service_kit.settings import LogRequests, ServiceSettings
+
+if TYPE_CHECKING:
+    from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
+
+NAME = "fibonacci.Fibonacci"
+
+Answer = Callable[[int], Awaitable[int]]
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="DEMO_")
+
+
+class SmallServicer(fib_pb2_grpc.FibonacciServicer):
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def GetFib(self, request: fib_pb2.FibonacciRequest, context: Any) -> fib_pb2.FibonacciResponse:
+        return fib_pb2.FibonacciResponse(x=await self._answer(request.n))
+
+    async def BatchGetFib(self, request: fib_pb2.BatchGetFibRequest, context: Any) -> fib_pb2.BatchGetFibResponse:
+        return fib_pb2.BatchGetFibResponse()
+
+
+@dataclass(frozen=True, slots=True)
+class SmallClient:
+    port: int
+    channel: grpc.aio.Channel
+
+    @property
+    def stub(self) -> "FibonacciAsyncStub":
+        return fib_pb2_grpc.FibonacciStub(self.channel)
+
+    @property
+    def health(self) -> Any:
+        return HealthStub(self.channel)
+
+    async def ask(self, n: int, **call: Any) -> int:
+        return (await self.stub.GetFib(fib_pb2.FibonacciRequest(n=n), **call)).x
+
+
+@asynccontextmanager
+async def listening(
+    answer: Answer, *, table: StatusTable | None = None, policy: LogRequests = "all", **changes: Any
+) -> AsyncIterator[int]:
+    """Serves, and yields the port. It waits for nothing on leaving, unless the changed settings say so."""
+    settings = Settings(**{"listen_port": 0, "drain_delay_seconds": 0, **changes})
+    async with serving(
+        settings,
+        service_name=NAME,
+        register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
+        interceptors=[ServerInterceptor(status_table=table or {}, request_log=RequestLog(policy=policy))],
+    ) as port:
+        yield port
+
+
+@asynccontextmanager
+async def client_of(port: int) -> AsyncIterator[SmallClient]:
+    async with open_channel(f"127.0.0.1:{port}") as channel:
+        yield SmallClient(port, channel)
+
+
+@asynccontextmanager
+async def careless_client_of(port: int) -> AsyncIterator[SmallClient]:
+    """A client that does not mind what the server says of its health."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield SmallClient(port, channel)
+
+
+@asynccontextmanager
+async def served(answer: Answer, **changes: Any) -> AsyncIterator[SmallClient]:
+    async with listening(answer, **changes) as port, client_of(port) as client:
+        yield client
+
+
+async def double(n: int) -> int:
+    return 2 * n

@@ -1,0 +1,147 @@
+import os
+
+import pytest
+from pydantic import Field, ValidationError
+from pydantic_settings import SettingsConfigDict
+
+from service_kit.settings import ServiceSettings, Target, load_settings, unknown_variables
+from tests import settings_bounds
+
+
+class Settings(ServiceSettings):
+    """Settings of a service that is only tested."""
+
+    model_config = SettingsConfigDict(env_prefix="DEMO_")
+
+    size: int = Field(10, ge=1, le=100, description="How large it is.")
+    other_target: Target = Field("localhost:1", description="What it calls.")
+
+
+def load(*arguments: str) -> Settings:
+    return load_settings(Settings, program="demo", arguments=arguments)
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("DEMO_"):
+            monkeypatch.delenv(name)
+
+
+def test_every_setting_that_all_services_share_has_a_description_and_bounds() -> None:
+    assert settings_bounds.undescribed(ServiceSettings) == []
+    assert settings_bounds.unbounded(ServiceSettings) == []
+
+
+def test_a_variable_beats_the_default_and_a_flag_beats_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().size == 10
+    monkeypatch.setenv("DEMO_SIZE", "20")
+    assert load().size == 20
+    assert load("--size", "30").size == 30
+    assert load("--size=30", "--other-target=there:5").other_target == "there:5"
+
+
+def test_an_empty_variable_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_SIZE", "")
+
+    assert load().size == 10
+
+
+def test_a_variable_without_the_prefix_is_another_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIZE", "20")
+
+    assert load().size == 10
+
+
+@pytest.mark.parametrize("size", ["1", "100"])
+def test_the_bounds_themselves_are_allowed(size: str) -> None:
+    assert load("--size", size).size == int(size)
+
+
+@pytest.mark.parametrize("size", ["0", "101", "ten", "1.5", "nan", "1\n2"])
+def test_a_bad_variable_ends_the_start_with_one_line_that_names_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    monkeypatch.setenv("DEMO_SIZE", size)
+
+    assert settings_bounds.refused(Settings, capsys).startswith(f"the_service: DEMO_SIZE={size!r}: Input should be ")
+
+
+def test_a_bad_flag_is_named_as_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    line = settings_bounds.refused(Settings, capsys, "--listen-port", "65536")
+
+    assert line == "the_service: DEMO_LISTEN_PORT='65536': Input should be less than or equal to 65535\n"
+
+
+def test_one_line_names_every_bad_setting(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_SIZE", "0")
+    monkeypatch.setenv("DEMO_LOG_LEVEL", "loud")
+
+    line = settings_bounds.refused(Settings, capsys, "--drain-timeout-seconds=-1")
+
+    assert {"DEMO_SIZE='0'", "DEMO_LOG_LEVEL='loud'", "DEMO_DRAIN_TIMEOUT_SECONDS='-1'"} <= {
+        fault.split(":")[0] for fault in line.removeprefix("the_service: ").split("; ")
+    }
+
+
+def test_a_long_value_is_cut_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(settings_bounds.refused(Settings, capsys, "--other-target", "x" * 5_000)) < 200
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "-0.001"])
+def test_a_time_that_is_no_time_is_refused(capsys: pytest.CaptureFixture[str], seconds: str) -> None:
+    line = settings_bounds.refused(Settings, capsys, f"--drain-delay-seconds={seconds}")
+
+    assert f"DEMO_DRAIN_DELAY_SECONDS='{seconds}'" in line
+
+
+def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        load("--sise", "3")
+
+    assert caught.value.code == 2
+    assert "--sise" in capsys.readouterr().err
+
+
+def test_settings_do_not_change_once_read() -> None:
+    settings = load()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.size = 11  # type: ignore[misc]
+
+    assert settings.size == 10
+
+
+def test_an_unknown_variable_of_ours_is_named_with_the_nearest_known_one() -> None:
+    environment = {"DEMO_LISTEN_PROT": "1", "DEMO_QQQQQQQQQQQQ": "1", "DEMO_SIZE": "1", "OTHER_SIZES": "1"}
+
+    assert unknown_variables(Settings, environment) == {
+        "DEMO_LISTEN_PROT": "DEMO_LISTEN_PORT",
+        "DEMO_QQQQQQQQQQQQ": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DEMO_PORT",
+        "DEMO_PORT_5002_TCP",
+        "DEMO_PORT_5002_TCP_ADDR",
+        "DEMO_PORT_53_UDP_PROTO",
+        "DEMO_SERVICE_HOST",
+        "DEMO_SERVICE_PORT",
+        "DEMO_SERVICE_PORT_GRPC",
+        "DEMO_POSTGRES_SERVICE_HOST",
+        "DEMO_POSTGRES_PORT_5432_TCP_PORT",
+    ],
+)
+def test_what_kubernetes_puts_beside_a_service_of_our_name_is_ignored(name: str) -> None:
+    assert unknown_variables(Settings, {name: "tcp://10.0.0.1:5002"}) == {}
+
+
+def test_the_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    text = settings_bounds.help_text(Settings, capsys)
+
+    assert "Settings of a service that is only tested." in text
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in text
+        assert " ".join(str(field.description).split()) in text

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from service_kit.settings import load_settings
+from stats_service.settings import Settings
+from tests import settings_bounds
+
+
+def test_every_setting_has_a_description_and_every_number_bounds() -> None:
+    assert settings_bounds.undescribed(Settings) == []
+    assert settings_bounds.unbounded(Settings) == []
+
+
+@pytest.mark.parametrize(("name", "value"), settings_bounds.just_outside(Settings))
+def test_a_value_outside_its_bounds_is_refused_by_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    variable = f"STATS_{name.upper()}"
+    monkeypatch.setenv(variable, value)
+
+    assert f"{variable}='{value}'" in settings_bounds.refused(Settings, capsys)
+
+
+@pytest.mark.parametrize("url", ["stats.sqlite3", "sqlite:///", "sqlite://x", "memory", "postgresql://localhost/stats"])
+def test_a_database_of_no_known_kind_is_refused(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    assert f"STATS_DATABASE_URL='{url}'" in settings_bounds.refused(Settings, capsys, "--database-url", url)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///data/stats.sqlite3", Path("data/stats.sqlite3")),
+        ("sqlite:////var/lib/stats.sqlite3", Path("/var/lib/stats.sqlite3")),
+        ("memory:", None),
+    ],
+)
+def test_the_database_is_a_file_or_memory(url: str, path: Path | None) -> None:
+    assert load_settings(Settings, program="stats_service", arguments=["--database-url", url]).sqlite_path == path
+
+
+def test_the_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    text = settings_bounds.help_text(Settings, capsys)
+
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in text
+        assert " ".join(str(field.description).split()) in text
+
+
+def test_without_a_word_it_keeps_a_file_and_listens_where_fibonacci_service_looks() -> None:
+    settings = load_settings(Settings, program="stats_service", arguments=[])
+
+    assert (settings.listen_host, settings.listen_port) == ("127.0.0.1", 5002)
+    assert settings.sqlite_path == Path("data/stats.sqlite3")

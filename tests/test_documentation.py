@@ -1,0 +1,83 @@
+"""Every setting stands in the documents, as it is: its variable, flag, default, bounds and meaning."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic.fields import FieldInfo
+
+import api_gateway.settings
+import fibonacci_service.settings
+import stats_service.settings
+from service_kit.settings import ServiceSettings
+
+ROOT = Path(__file__).parent.parent
+SERVICES: dict[str, type[ServiceSettings]] = {
+    "api_gateway": api_gateway.settings.Settings,
+    "fibonacci_service": fibonacci_service.settings.Settings,
+    "stats_service": stats_service.settings.Settings,
+}
+TABLE_HEAD = "| Variable | Flag | Default | Bounds | Meaning |\n| --- | --- | --- | --- | --- |\n"
+
+each_service = pytest.mark.parametrize("service", SERVICES)
+
+
+def variable(service: str, name: str) -> str:
+    return f"{SERVICES[service].prefix()}{name.upper()}"
+
+
+def environment_lines(service: str) -> str:
+    """The section of .env.example: for each setting its meaning and bounds, then its assignment, commented out."""
+    return "\n".join(
+        f"# {field.description} ({bounds(field)})\n#{variable(service, name)}={field.default}\n"
+        for name, field in SERVICES[service].model_fields.items()
+    )
+
+
+def table(service: str) -> str:
+    """The table of docs/operations.md."""
+    return TABLE_HEAD + "".join(
+        f"| `{variable(service, name)}` | `--{name.replace('_', '-')}` | `{field.default}` | {bounds(field)} "
+        f"| {field.description} |\n"
+        for name, field in SERVICES[service].model_fields.items()
+    )
+
+
+def bounds(field: FieldInfo) -> str:
+    """What is allowed, in words; the form of a text is left to the description."""
+    if choices := get_args(field.annotation):
+        return ", ".join(choices)
+    limits = {
+        key: getattr(limit, key)
+        for limit in field.metadata
+        for key in ("ge", "le", "min_length", "max_length")
+        if hasattr(limit, key)
+    }
+    if "max_length" in limits:
+        return f"{limits.get('min_length', 0)} to {limits['max_length']} characters"
+    return f"{limits['ge']} to {limits['le']}"
+
+
+def section(document: str, heading: str) -> str:
+    """What stands between a heading and the next one."""
+    _, found, after = (ROOT / document).read_text(encoding="utf-8").partition(f"{heading}\n\n")
+    assert found, f"{document} has no heading {heading!r}"
+    return re.split(r"^##+ ", after, maxsplit=1, flags=re.MULTILINE)[0].rstrip("\n") + "\n"
+
+
+@each_service
+def test_env_example_shows_every_setting_with_its_default(service: str) -> None:
+    assert section(".env.example", f"## {service}") == environment_lines(service)
+
+
+@each_service
+def test_operations_lists_every_setting_with_its_bounds(service: str) -> None:
+    assert section("docs/operations.md", f"### {service}") == table(service)
+
+
+@each_service
+def test_compose_names_every_setting(service: str) -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    named = re.findall(rf"^      ({SERVICES[service].prefix()}\w+):", text, flags=re.MULTILINE)
+    assert named == [variable(service, name) for name in SERVICES[service].model_fields]
