@@ -9,11 +9,11 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 INSTALL := $(BIN)/uv pip install --quiet --python $(PY) --require-hashes
 EDITABLE := $(BIN)/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 
-.PHONY: help run test test-all check bench proto openapi lock format clean
+.PHONY: help run test test-all check bench bench-sizes proto openapi lock format clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: .venv/.runtime ## Start the three services; Ctrl-C ends them
 	@exec $(PY) -m deploy.local.run
@@ -44,8 +44,12 @@ check-generated: # The generated code, the OpenAPI document and the lock say wha
 	@$(PY) -m api_gateway.openapi | diff docs/openapi.json - \
 		|| { echo "docs/openapi.json is not current: run 'make openapi'"; exit 1; }
 
-bench: .venv/.development ## Requests a second beside bare ASGI, in one run (needs h2load)
+bench: .venv/.development ## Both benchmarks: requests a second beside bare ASGI (needs h2load), and sizes
 	$(PY) -m bench
+	$(PY) -m bench sizes
+
+bench-sizes: .venv/.development ## Numbers of any size beside the bare library, in one run
+	$(PY) -m bench sizes
 
 proto: .venv/.development ## Generate service_kit/pb from proto/
 	$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:.

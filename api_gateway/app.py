@@ -29,8 +29,6 @@ from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 
-#: A list of as many indices as a batch may have is far shorter.
-MAX_BODY_BYTES = 64 << 10
 DESCRIPTION = "Exact Fibonacci numbers, and the account of every answer."
 
 
@@ -60,7 +58,7 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
         version=version("exact-fibonacci"),
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        max_body_size=MAX_BODY_BYTES,
+        max_body_size=errors.MAX_BODY_BYTES,
         responses={"default": {"model": Problem, "description": "A problem (RFC 9457)"}},
     )
     for router in (

@@ -17,6 +17,7 @@ from service_kit.pb.fibonacci.fib_pb2 import (
     DECIMAL,
     BatchGetFibItem,
     BatchGetFibRequest,
+    BatchGetFibResult,
     DescribeFibRequest,
     Encoding,
     FibonacciRequest,
@@ -65,15 +66,22 @@ class FibonacciClient:
         request = StreamFibRequest(n=n, encoding=encoding, offset=offset, length=length)
         return await self._caller.call(lambda _deadline: self._open_stream(request))
 
-    async def get_each(self, indices: Sequence[int]) -> list[str]:
-        """The digits of several numbers, in order: all of them, or the first error. Raises what `get` raises."""
+    async def get_each(self, indices: Sequence[int], *, field: str) -> list[str]:
+        """The digits of several numbers, in order: all of them, or the first error. Raises what `get` raises.
+
+        An error names the field that the indices came in.
+        """
         items = [BatchGetFibItem(request=FibonacciRequest(n=n, encoding=DECIMAL)) for n in indices]
         request = BatchGetFibRequest(items=items)
-        response = await self._call(self._stub.BatchGetFib, request)
-        for position, result in enumerate(response.results):
-            if result.HasField("error"):
-                raise UpstreamError.from_status(result.error).at(position)
-        return [result.response.value.decode("ascii") for result in response.results]
+
+        async def attempt(deadline: float) -> list[str]:
+            try:
+                response = await _answered(self._stub.BatchGetFib, request, deadline)
+            except UpstreamError as error:
+                raise error.at(field) from None
+            return [_digits(result, f"{field}[{position}]") for position, result in enumerate(response.results)]
+
+        return await self._caller.call(attempt)
 
     async def residue(self, n: str, modulus: str) -> str:
         """F(n) modulo a number; all in decimal digits. Raises what `get` raises."""
@@ -105,17 +113,11 @@ class FibonacciClient:
 
     async def _open_range(self, request: StreamRangeRequest) -> RangeStream:
         call = self._stub.StreamRange(request, wait_for_ready=True, metadata=_metadata())
-        stream = RangeStream(call, service=self._caller.service, stall_seconds=self._stall_seconds)
+        stream = RangeStream(call, request, service=self._caller.service, stall_seconds=self._stall_seconds)
         return await _opened(stream)
 
     async def _call(self, method: Callable[..., Awaitable[T]], request: Message) -> T:
-        async def attempt(deadline: float) -> T:
-            try:
-                return await method(request, timeout=_remaining(deadline), wait_for_ready=True, metadata=_metadata())
-            except grpc.aio.AioRpcError as error:
-                raise UpstreamError.from_call(error) from None
-
-        return await self._caller.call(attempt)
+        return await self._caller.call(lambda deadline: _answered(method, request, deadline))
 
     async def _open_stream(self, request: StreamFibRequest) -> NumberStream:
         # gRPC would apply a timeout to the whole call and cut off a client that reads slowly.
@@ -124,12 +126,7 @@ class FibonacciClient:
         return await _opened(stream)
 
     async def _get_alone(self, request: FibonacciRequest, deadline: float) -> FibonacciResponse:
-        try:
-            return await self._stub.GetFib(
-                request, timeout=_remaining(deadline), wait_for_ready=True, metadata=_metadata()
-            )
-        except grpc.aio.AioRpcError as error:
-            raise UpstreamError.from_call(error) from None
+        return await _answered(self._stub.GetFib, request, deadline)
 
     def connected(self) -> bool:
         return self._caller.connected()
@@ -147,20 +144,21 @@ class StatsClient:
         """
         request = ListStatsRequest(page_size=limit)
         try:
-            return _stats(await self._caller.call(lambda deadline: self._list(request, deadline)))
+            return _stats(await self._caller.call(lambda deadline: _answered(self._stub.ListStats, request, deadline)))
         except DeadlineExceeded as error:
             raise ServiceUnavailable(error.service) from error
 
-    async def _list(self, request: ListStatsRequest, deadline: float) -> ListStatsResponse:
-        try:
-            return await self._stub.ListStats(
-                request, timeout=_remaining(deadline), wait_for_ready=True, metadata=_metadata()
-            )
-        except grpc.aio.AioRpcError as error:
-            raise UpstreamError.from_call(error) from None
-
     def connected(self) -> bool:
         return self._caller.connected()
+
+
+async def _answered(method: Callable[..., Awaitable[T]], request: Message, deadline: float) -> T:
+    """One attempt, by a deadline of the loop's clock. Raises UpstreamError."""
+    timeout = deadline - asyncio.get_running_loop().time()
+    try:
+        return await method(request, timeout=timeout, wait_for_ready=True, metadata=_metadata())
+    except grpc.aio.AioRpcError as error:
+        raise UpstreamError.from_call(error) from None
 
 
 async def _opened(stream: Stream) -> Stream:
@@ -175,8 +173,10 @@ async def _opened(stream: Stream) -> Stream:
     return stream
 
 
-def _remaining(deadline: float) -> float:
-    return deadline - asyncio.get_running_loop().time()
+def _digits(result: BatchGetFibResult, place: str) -> str:
+    if result.HasField("error"):
+        raise UpstreamError.from_status(result.error).at(place)
+    return result.response.value.decode("ascii")
 
 
 def _metadata() -> tuple[tuple[str, str], ...]:

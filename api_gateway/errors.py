@@ -21,6 +21,8 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
 #: The longest name of an unknown parameter that is repeated to its sender.
 MAX_ECHO = 64
+#: A list of as many indices as a batch may have is far shorter.
+MAX_BODY_BYTES = 64 << 10
 
 HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -41,6 +43,7 @@ _READABLE = frozenset({400, 404, 409, 429})
 _REFUSALS: Mapping[int, str] = {
     HTTPStatus.NOT_FOUND: "There is no such resource; /openapi.json lists those there are.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This resource does not take the method; the header Allow lists those it takes.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"body must have at most {MAX_BODY_BYTES} bytes",
 }
 
 FieldErrors = Sequence[tuple[str, str]]
@@ -80,10 +83,11 @@ class UpstreamError(Exception):
         status = from_call(error)
         return cls(code, error.details() or "", field_violations(status) if status else ())
 
-    def at(self, position: int) -> "UpstreamError":
-        """The same error, its fields named as those of one item of a list."""
-        fields = [(f"{field}[{position}]", allowed) for field, allowed in self.fields]
-        return UpstreamError(self.code, f"item {position}: {self.message}", fields)
+    def at(self, place: str) -> "UpstreamError":
+        """The same error; a field at fault goes by another name in the request that the caller sent."""
+        if not self.fields:
+            return self
+        return UpstreamError(self.code, f"{place}: {self.message}", [(place, allowed) for _, allowed in self.fields])
 
     @classmethod
     def from_status(cls, status: Status) -> "UpstreamError":
@@ -97,6 +101,10 @@ class BrokenOff(Exception):
         super().__init__(f"{service} broke off: {cause}")
         self.service = service
         self.cause = cause
+
+
+class ClientGone(Exception):
+    """The client closed its connection before it had its answer."""
 
 
 class NotAcceptable(Exception):
@@ -132,6 +140,11 @@ def problem(
     return JSONResponse(body, status, headers=every, media_type=PROBLEM_MEDIA_TYPE)
 
 
+def body_too_long() -> JSONResponse:
+    """The answer to a body of more than MAX_BODY_BYTES."""
+    return problem(413, _REFUSALS[413])
+
+
 def install(app: FastAPI) -> None:
     """Makes every error of the app a problem, in its answers and in its OpenAPI document."""
     app.openapi = partial(_described, app.openapi)  # type: ignore[method-assign]
@@ -142,12 +155,8 @@ def install(app: FastAPI) -> None:
         return problem(400, "; ".join(f"{field} {allowed}" for field, allowed in fields[:5]), fields=fields[:5])
 
     @app.exception_handler(HTTPException)
-    async def refused(_request: Request, error: HTTPException) -> JSONResponse:
-        headers = dict(error.headers or {})
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            # RequestLayer answers HEAD wherever GET is answered; the router does not know.
-            headers["Allow"] = headers.get("Allow", "").replace("GET", "GET, HEAD")
-        return problem(error.status_code, _REFUSALS.get(error.status_code), headers=headers)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        return _refusal(app, request, error)
 
     @app.exception_handler(UpstreamError)
     async def upstream(_request: Request, error: UpstreamError) -> JSONResponse:
@@ -161,6 +170,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(DeadlineExceeded)
     async def late(_request: Request, error: DeadlineExceeded) -> JSONResponse:
         return problem(504, str(error))
+
+    @app.exception_handler(ClientGone)
+    async def gone(_request: Request, _error: ClientGone) -> JSONResponse:
+        return problem(499)  # for the log line: nobody reads it
 
     @app.exception_handler(NotAcceptable)
     async def not_acceptable(_request: Request, error: NotAcceptable) -> JSONResponse:
@@ -186,15 +199,38 @@ def _described(openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return document
 
 
+def _refusal(app: FastAPI, request: Request, error: HTTPException) -> JSONResponse:
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # what FastAPI makes of a body that json fails to read
+        return problem(400, "body is not JSON that can be read", fields=[("body", "is not JSON that can be read")])
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed_methods(app, request.url.path, headers.get("Allow", ""))
+    return problem(error.status_code, _REFUSALS.get(error.status_code), headers=headers)
+
+
+def _allowed_methods(app: FastAPI, path: str, routed: str) -> str:
+    """The router tells the methods of one route, and a resource may have several; GET also answers HEAD."""
+    described = (method.upper() for method in app.openapi()["paths"].get(path, ()))
+    return ", ".join(sorted({*described, *routed.split(", ")})).replace("GET", "GET, HEAD")
+
+
 def _field_error(fault: Mapping[str, Any]) -> tuple[str, str]:
-    field = str(fault["loc"][-1])[:MAX_ECHO]
+    field = _field_name(fault["loc"])
     match fault["type"]:
         case "missing":
             return field, "is required"
         case "extra_forbidden":
             return field, "is not a parameter of this resource"
+        case "json_invalid":
+            return "body", "is not JSON"
         case _:
             return field, str(fault["msg"])
+
+
+def _field_name(place: Sequence[str | int]) -> str:
+    """`n` of the query ("n",), `n[1]` of its second value; `body` and `body[1]` likewise."""
+    name, *positions = place if place[0] == "body" else place[1:]
+    return str(name)[:MAX_ECHO] + "".join(f"[{position}]" for position in positions)
 
 
 def _title(status: int) -> str:

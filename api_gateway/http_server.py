@@ -2,14 +2,33 @@
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import uvicorn
+from starlette.responses import Response
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api_gateway.errors import problem
 from service_kit.lifecycle import bind_socket
+from service_kit.request_id import current_request_id, new_request_id
 from service_kit.settings import ServiceSettings
+
+
+class _Protocol(HttpToolsProtocol):
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets a problem too, where uvicorn answers in plain text."""
+        response = contextvars.copy_context().run(_malformed)
+        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, (b"connection", b"close")))
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n%b\r\n%b" % (b"".join(lines), bytes(response.body)))
+        self.transport.close()
+
+
+def _malformed() -> Response:
+    current_request_id.set(new_request_id())
+    return problem(400, "The request is not well-formed HTTP/1.1; a URL has to be percent-encoded ASCII.")
 
 
 class _Server(uvicorn.Server):
@@ -28,14 +47,14 @@ async def serving(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[int]
     listener = bind_socket(settings)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(settings.drain_timeout_seconds)),
+        timeout_graceful_shutdown=settings.drain_timeout_seconds,  # type: ignore[arg-type]  # it is only waited for
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

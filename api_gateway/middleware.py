@@ -1,5 +1,6 @@
-"""The one layer around every HTTP request: request id, HEAD, unexpected errors, the log line."""
+"""The one layer around every HTTP request: request id, HEAD, bodies too long, unexpected errors, the log line."""
 
+import asyncio
 import time
 from collections.abc import MutableMapping
 from http import HTTPStatus
@@ -8,7 +9,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_gateway.errors import BrokenOff, problem
+from api_gateway.errors import MAX_BODY_BYTES, BrokenOff, body_too_long, problem
 from api_gateway.number_responses import HEAD_KEY
 from service_kit.logs import RequestLog
 from service_kit.request_id import HEADER, accept_request_id, current_request_id
@@ -40,7 +41,11 @@ class RequestLayer:
             scope = {**scope, "method": "GET", HEAD_KEY: True}
         started = time.perf_counter()
         try:
-            await self._app(scope, receive, exchange.send)
+            await self._answer(scope, receive, exchange.send)
+        except asyncio.CancelledError:
+            # The drain took too long, and uvicorn ends what is still in flight.
+            if exchange.status == 0:
+                await problem(503, "api_gateway is stopping")(scope, receive, exchange.send)
         except BrokenOff as error:
             # uvicorn closes the connection of a response that was not completed.
             log.warning("http.broken_off", path=scope["path"][:MAX_LOGGED], error=str(error))
@@ -51,10 +56,16 @@ class RequestLayer:
         finally:
             self._log(scope, exchange, time.perf_counter() - started)
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = _header(scope, b"content-length")
+        # One sent in chunks is cut off by the app, which would answer this one in plain text.
+        too_long = length.isdigit() and int(length) > MAX_BODY_BYTES
+        await (body_too_long() if too_long else self._app)(scope, receive, send)
+
     def _log(self, scope: MutableMapping[str, Any], exchange: "_Exchange", seconds: float) -> None:
         if scope["path"] in _PROBED and not exchange.failed:
             return
-        if self._request_log.wants(failed=exchange.failed, seconds=seconds):
+        if self._request_log.wants(request_id=current_request_id.get(), failed=exchange.failed, seconds=seconds):
             log.info(
                 "http.served",
                 method="HEAD" if exchange.head else scope["method"],

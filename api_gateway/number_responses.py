@@ -5,10 +5,11 @@ import hashlib
 from collections.abc import Mapping
 
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from api_gateway.clients import FibonacciClient
 from api_gateway.compression import Gzip
+from api_gateway.disconnection import while_connected
 from api_gateway.errors import RangeNotSatisfiable
 from api_gateway.negotiation import ByteRange, none_match, parse_range, range_holds
 from api_gateway.representations import RawHeaders, Selected, select
@@ -17,13 +18,15 @@ from api_gateway.streamed_response import StreamedResponse
 #: Under this key of the scope RequestLayer says that the GET it passes on came as a HEAD.
 HEAD_KEY = "api_gateway.head"
 
+#: Above this index a computation is long enough to look whether its client is still there.
+WATCHED_ABOVE_N = 100_000
 #: What is hashed in less time than it takes to wake a thread.
 HASHED_INLINE_BYTES = 64 << 10
 
 _READ = frozenset({b"accept", b"accept-encoding", b"if-none-match", b"if-range", b"range"})
 
 
-async def respond(client: FibonacciClient, n: int, scope: Scope) -> Response:
+async def respond(client: FibonacciClient, n: int, scope: Scope, receive: Receive) -> Response:
     """Raises NotAcceptable, RangeNotSatisfiable and what the client raises."""
     fields = _fields(scope)
     selected = select(n, accept=fields.get(b"accept", ""), accept_encoding=fields.get(b"accept-encoding"))
@@ -34,7 +37,8 @@ async def respond(client: FibonacciClient, n: int, scope: Scope) -> Response:
     asked = _asked_range(fields, selected) if b"range" in fields and not head else None
     if selected.representation.is_streamed(n):
         return StreamedResponse(client, selected, asked, head=head)
-    value = await client.get(n, selected.representation.encoding)
+    work = client.get(n, selected.representation.encoding)
+    value = await (while_connected(receive, work) if n > WATCHED_ABOVE_N else work)
     return await (_resumable(selected, value, asked) if selected.resumable else _enveloped(selected, value))
 
 

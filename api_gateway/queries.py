@@ -17,6 +17,7 @@ NUMERAL = r"^(0|[1-9][0-9]*)$"
 
 # int() and pydantic also take " 10", "+10", "1_0", "010", "-0" and the digits of every script.
 _PLAIN = re.compile(r"0|[1-9][0-9]{0,18}")
+_NUMERAL = re.compile(NUMERAL)
 
 
 def plain_integer(least: int, most: int) -> Callable[[object], int]:
@@ -35,7 +36,43 @@ def plain_integer(least: int, most: int) -> Callable[[object], int]:
     return read
 
 
+def plain_numeral(max_digits: int) -> Callable[[str], str]:
+    """Lets ASCII digits pass as the text that they are."""
+
+    def read(text: str) -> str:
+        if len(text) > max_digits:
+            raise PydanticCustomError("too_long", "must have at most {most} digits", {"most": max_digits})
+        if not _NUMERAL.fullmatch(text):
+            raise PydanticCustomError("no_numeral", "must be plain decimal digits without sign or leading zeros")
+        return text
+
+    return read
+
+
+def json_index(number: object) -> int:
+    """Reads a number of a JSON document, in which 10.0 and true are none."""
+    if type(number) is not int or not 0 <= number <= INT32_MAX:
+        raise PydanticCustomError("json_index", "must be a whole number from 0 to {most}", {"most": INT32_MAX})
+    return number
+
+
+def batch_of(items: object) -> list[object]:
+    """A list of as many items as a batch may have."""
+    if not isinstance(items, list):
+        allowed = "must be a JSON list of whole numbers from 0 to {most}"
+        raise PydanticCustomError("no_list", allowed, {"most": INT32_MAX})
+    if not 1 <= len(items) <= MAX_BATCH_ITEMS:
+        allowed = "must have from 1 to {most} items, not {count}"
+        raise PydanticCustomError("batch_size", allowed, {"most": MAX_BATCH_ITEMS, "count": len(items)})
+    return items
+
+
 Index = Annotated[int, Field(ge=0, le=INT32_MAX), BeforeValidator(plain_integer(0, INT32_MAX))]
+BodyIndex = Annotated[int, Field(ge=0, le=INT32_MAX), BeforeValidator(json_index)]
+Indices = Annotated[list[Index], Field(min_length=1, max_length=MAX_BATCH_ITEMS), BeforeValidator(batch_of)]
+BodyIndices = Annotated[list[BodyIndex], Field(min_length=1, max_length=MAX_BATCH_ITEMS), BeforeValidator(batch_of)]
+LongNumeral = Annotated[str, Field(max_length=1_000, pattern=NUMERAL), BeforeValidator(plain_numeral(1_000))]
+Numeral = Annotated[str, Field(max_length=100, pattern=NUMERAL), BeforeValidator(plain_numeral(100))]
 
 
 class FibonacciQuery(BaseModel):
@@ -47,7 +84,7 @@ class FibonacciQuery(BaseModel):
 class BatchQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    n: list[Index] = Field(min_length=1, max_length=MAX_BATCH_ITEMS, description="The indices, in any order.")
+    n: Indices = Field(description="The indices, in any order.")
 
 
 class RangeQuery(BaseModel):
@@ -62,14 +99,14 @@ class RangeQuery(BaseModel):
 class ResidueQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    n: str = Field(max_length=1_000, pattern=NUMERAL, description="The index, of up to 1,000 digits.")
-    modulus: str = Field(max_length=1_000, pattern=NUMERAL, description="At least 1, of up to 1,000 digits.")
+    n: LongNumeral = Field(description="The index, of up to 1,000 digits.")
+    modulus: LongNumeral = Field(description="At least 1, of up to 1,000 digits.")
 
 
 class DescribeQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    n: str = Field(max_length=100, pattern=NUMERAL, description="The index, of up to 100 digits.")
+    n: Numeral = Field(description="The index, of up to 100 digits.")
 
 
 class StatsQuery(BaseModel):

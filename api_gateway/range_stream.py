@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 
 class RangeStream:
-    """Reads a call of StreamRange no faster than its reader asks."""
+    """Reads a call of StreamRange no faster than its reader asks, and holds it to the count that was asked for."""
 
-    def __init__(self, call: "StreamRangeCall", *, service: str, stall_seconds: float) -> None:
+    def __init__(
+        self, call: "StreamRangeCall", request: StreamRangeRequest, *, service: str, stall_seconds: float
+    ) -> None:
         self._call = call
         self._messages = aiter(call)
         self._service = service
         self._stall_seconds = stall_seconds
+        self._missing = request.count
         self._first = StreamRangeResponse()
 
     async def open(self) -> None:
@@ -29,11 +32,14 @@ class RangeStream:
         self._first = await anext(self._messages)
 
     async def pieces(self) -> AsyncGenerator[StreamRangeResponse, None]:
-        """Raises BrokenOff where a piece does not come."""
+        """Raises BrokenOff where a piece does not come, or all of them hold another count of numbers."""
         piece: StreamRangeResponse | None = self._first
         while piece is not None:
+            self._missing -= piece.lines.count(b"\n")
             yield piece
             piece = await self._next()
+        if self._missing != 0:
+            raise BrokenOff(self._service, f"{self._missing} numbers less than asked for")
 
     def close(self) -> None:
         """Ends the call, wherever it is."""

@@ -1,8 +1,6 @@
 """Sends a large number as it arrives, and stops when the client goes away."""
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any
+import contextlib
 
 import grpc
 from starlette.responses import Response
@@ -10,7 +8,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api_gateway.clients import FibonacciClient
 from api_gateway.compression import Gzip
-from api_gateway.errors import RangeNotSatisfiable, UpstreamError
+from api_gateway.disconnection import while_connected
+from api_gateway.errors import ClientGone, RangeNotSatisfiable, UpstreamError
 from api_gateway.negotiation import ByteRange
 from api_gateway.number_stream import NumberStream
 from api_gateway.representations import Selected
@@ -30,7 +29,8 @@ class StreamedResponse(Response):
         self._head = head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await while_connected(receive, self._send(send))
+        with contextlib.suppress(ClientGone):
+            await while_connected(receive, self._send(send))
 
     async def _send(self, send: Send) -> None:
         stream = await self._open()
@@ -102,22 +102,3 @@ class StreamedResponse(Response):
     async def _stream(self, *, offset: int = 0, length: int = 0) -> NumberStream:
         selected = self._selected
         return await self._client.stream(selected.n, selected.representation.encoding, offset=offset, length=length)
-
-
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Does the work unless the client goes away first, which cancels it."""
-    working = asyncio.create_task(work)
-    gone = asyncio.create_task(_until_gone(receive))
-    try:
-        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        working.cancel()
-        gone.cancel()
-        await asyncio.wait((working, gone))
-    if not working.cancelled():
-        working.result()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

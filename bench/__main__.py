@@ -1,5 +1,6 @@
 """Measures GET /fib?n=10 of the three real services beside bare ASGI on the same server, in turns, in one run.
 
+`python -m bench sizes` measures what numbers of any size cost instead.
 Exit status: 0 measured; 1 FAILED, which means that an answer or the account was wrong; 2 it cannot run here.
 """
 
@@ -16,19 +17,27 @@ import httpx
 from bench.comparison import Plan, compare
 from bench.errors import BenchmarkFailed
 from bench.h2load import DEBIAN_PACKAGE, PROGRAM
-from bench.machine import describe_machine
+from bench.machine import describe_load_client, describe_machine
+from bench.options import bounded
 from bench.report import as_json, table
+from bench.sizes import command as sizes
 
 
 def main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["sizes"]:
+        return run(lambda: sizes.measure(sizes.parse_arguments(arguments[1:])), lack=sizes.what_is_missing())
     options = parse_arguments(arguments)
-    lack = what_is_missing()
+    return run(lambda: measure(options), lack=what_is_missing())
+
+
+def run(measure_all: Callable[[], None], *, lack: str | None) -> int:
+    """Returns the exit status."""
     if lack is not None:
         print(f"bench: {lack}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _end)
     try:
-        measure(options)
+        measure_all()
     except (BenchmarkFailed, TimeoutError, httpx.HTTPError) as error:
         print(f"bench: FAILED: {error}", file=sys.stderr)
         return 1
@@ -36,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(options: argparse.Namespace) -> None:
-    machine = describe_machine()
+    machine = {**describe_machine(), "load_client": describe_load_client()}
     plan = {"pairs": options.pairs, "requests": options.requests, "timeout_seconds": options.timeout_seconds}
     results = [compare(Plan(connections=connections, **plan)) for connections in options.connections]
     print(table(results))
@@ -47,14 +56,14 @@ def measure(options: argparse.Namespace) -> None:
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--connections", type=_whole(1, 512), nargs="+", default=[64], metavar="C", help="one or several; default 64"
+        "--connections", type=bounded(1, 512), nargs="+", default=[64], metavar="C", help="one or several; default 64"
     )
     parser.add_argument(
-        "--requests", type=_whole(1, 1_000_000), default=20_000, metavar="N", help="in a half of a pair; default 20000"
+        "--requests", type=bounded(1, 1_000_000), default=20_000, metavar="N", help="in a half of a pair; default 20000"
     )
-    parser.add_argument("--pairs", type=_whole(1, 100), default=5, metavar="P", help="default 5")
+    parser.add_argument("--pairs", type=bounded(1, 100), default=5, metavar="P", help="default 5")
     parser.add_argument(
-        "--timeout-seconds", type=_whole(1, 3600), default=120, metavar="S", help="for a half of a pair; default 120"
+        "--timeout-seconds", type=bounded(1, 3600), default=120, metavar="S", help="for a half of a pair; default 120"
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every figure and the machine there")
     options = parser.parse_args(arguments)
@@ -66,18 +75,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def what_is_missing() -> str | None:
     if shutil.which(PROGRAM) is None:
         return f"{PROGRAM} was not found; install it, for example the Debian package {DEBIAN_PACKAGE}"
-    if not Path("/proc/self/smaps_rollup").exists():
-        return "it needs Linux's /proc, where it reads what the processes take"
-    return None
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text[:10]) <= most):
-            raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a whole number from {least} to {most}")
-        return int(text)
-
-    return whole_number
+    return sizes.what_is_missing()
 
 
 def _end(number: int, _frame: object) -> NoReturn:

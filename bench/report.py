@@ -12,7 +12,11 @@ Row = tuple[str, list[str]]
 def table(results: Sequence[Result]) -> str:
     """One Markdown table with a column for each number of connections: medians, least and most in brackets."""
     heading = ["", *(f"connections: {result.connections}" for result in results)]
-    rows = [[label, *cells] for label, cells in _rows(results)]
+    return markdown(heading, [[label, *cells] for label, cells in _rows(results)])
+
+
+def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose lines are of one width."""
     widths = [max(3, *(len(line[column]) for line in [heading, *rows])) for column in range(len(heading))]
     rule = ["-" * width for width in widths]
     return "\n".join(_line(cells, widths) for cells in [heading, rule, *rows])

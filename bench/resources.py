@@ -1,5 +1,6 @@
-"""What a process takes of the machine, read from Linux's /proc."""
+"""What a process takes of the machine with its children, read from Linux's /proc."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -9,18 +10,20 @@ from pathlib import Path
 from deploy.local.processes import ServiceProcess
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-# Positions in /proc/PID/stat, counted from behind the program's name, which may itself hold spaces.
-_USER_TICKS, _SYSTEM_TICKS, _BORN_TICKS = 11, 12, 19
+# Positions in /proc/PID/stat, counted from behind the program's name, which may itself hold spaces. The ticks are user
+# and system time of the process, and of its children that have ended.
+_CPU_TICKS = slice(11, 15)
+_BORN_TICKS = 19
 
 
 def cpu_seconds(processes: Iterable[ServiceProcess]) -> dict[str, float]:
-    """Processor time of each process so far, user and system, in steps of the kernel's tick (10 ms)."""
-    return {process.program: _cpu_seconds(process.pid) for process in processes}
+    """Processor time of each process and its children so far, user and system, in the kernel's ticks (10 ms)."""
+    return {process.program: _family_cpu_seconds(process.pid) for process in processes}
 
 
 def pss_bytes(processes: Iterable[ServiceProcess]) -> dict[str, int]:
-    """Memory of each process; of a page that several share, each bears its part."""
-    return {process.program: _pss_bytes(process.pid) for process in processes}
+    """Memory of each process and its children; of a page that several share, each bears its part."""
+    return {process.program: _family_pss_bytes(process.pid) for process in processes}
 
 
 def start_seconds(process: ServiceProcess) -> float:
@@ -31,14 +34,39 @@ def start_seconds(process: ServiceProcess) -> float:
     return round(started - (time.time() - age), 2)
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = _stat(pid)
-    return (int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])) / _TICKS_PER_SECOND
+def child_pids(pid: int) -> list[int]:
+    """The children that have not been reaped, whichever thread started them."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, (thread / "children").read_text().split())
+    return sorted(found)
 
 
-def _pss_bytes(pid: int) -> int:
+def process_cpu_seconds(pid: int) -> float:
+    """Processor time of one process, and of its children that have ended."""
+    return sum(map(int, _stat(pid)[_CPU_TICKS])) / _TICKS_PER_SECOND
+
+
+def process_pss_bytes(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+
+
+def _family_cpu_seconds(pid: int) -> float:
+    total = process_cpu_seconds(pid)
+    for child in child_pids(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += process_cpu_seconds(child)
+    return total
+
+
+def _family_pss_bytes(pid: int) -> int:
+    total = process_pss_bytes(pid)
+    for child in child_pids(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, StopIteration):
+            total += process_pss_bytes(child)
+    return total
 
 
 def _stat(pid: int) -> list[str]:

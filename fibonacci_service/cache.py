@@ -11,7 +11,7 @@ from fibonacci_service.sequence import Encoding
 Key = tuple[int, Encoding]
 
 #: What an entry costs beside its value: the key, the objects' headers and the links between them.
-ENTRY_OVERHEAD_BYTES = 400
+ENTRY_OVERHEAD_BYTES = 520
 #: The longest value that counts as small.
 SMALL_VALUE_BYTES = 16 << 10
 #: The share of the memory that only small values may use.

@@ -55,7 +55,7 @@ _Log = Callable[[gmpy2.context, gmpy2.mpfr | int], gmpy2.mpfr]
 
 
 def _roundings(n: int) -> Iterator[tuple[gmpy2.context, gmpy2.context]]:
-    """MPFR's arithmetic rounding downwards and upwards, ever more precise: from what the digits of n and of one end need."""
+    """MPFR's arithmetic, downwards and upwards, ever more precise: from what the digits of n and of one end need."""
     needed = n.bit_length() + (10**END_DIGITS).bit_length()
     for doublings in itertools.count():
         precision = needed + (GUARD_BITS << doublings)

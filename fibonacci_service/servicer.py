@@ -129,8 +129,8 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
                 seconds, dear, facts = outcome.duration_ns / 1e9, outcome.dear, {"cached": outcome.cached}
             case FibonacciError():
                 seconds, dear, facts = 0.0, False, {"error": str(outcome)}
-        if self._request_log.wants(failed=False, seconds=seconds, dear=dear):
-            request_id = accept_request_id(item.request_id)
+        request_id = accept_request_id(item.request_id)
+        if self._request_log.wants(request_id=request_id, failed=False, seconds=seconds, dear=dear):
             duration_ms = round(seconds * 1000, 3)
             log.info("item.served", request_id=request_id, n=item.request.n, duration_ms=duration_ms, **facts)
 

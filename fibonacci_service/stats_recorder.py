@@ -171,6 +171,8 @@ class StatsRecorder:
             self._drop(count, reason=f"{error.code().name}: {error.details()}")
         else:
             self.recorded += count
+            if retrying.statistics["attempt_number"] > 1:
+                log.info("stats.reachable", pending=self.pending)
 
     async def _send(self, batch: RecordRequest) -> None:
         await self._stub.RecordNo(batch, timeout=self._deadline_seconds, wait_for_ready=True)

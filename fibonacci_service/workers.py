@@ -59,6 +59,7 @@ class WorkerPool:
         self._memory_bytes = memory_bytes
         self._free = asyncio.Semaphore(size)
         self._idle: list[Process] = []
+        self._working: set[Process] = set()
         self._waiting = 0
         self._busy = 0
 
@@ -77,10 +78,12 @@ class WorkerPool:
         async with self._turn():
             process = await self._process()
             answer = Answer(process)
+            self._working.add(process)
             try:
                 await self._send(process, {"name": name, **operands})
                 yield answer
             finally:
+                self._working.discard(process)
                 if answer.sha256:
                     self._idle.append(process)
                 else:
@@ -98,14 +101,17 @@ class WorkerPool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Ends the idle processes; those at work end with the tasks that they work for."""
+        """Ends every process. A task that one is still at work for raises WorkerLost, and reaps it."""
+        for process in self._working:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         for process in self._idle:
             await self._kill(process)
         self._idle.clear()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        if self._waiting >= self._max_waiting:
+        if self._free.locked() and self._waiting >= self._max_waiting:
             raise WorkersBusy(self._max_waiting)
         self._waiting += 1
         try:

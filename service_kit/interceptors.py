@@ -59,7 +59,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method of the service's own that takes one request; health checks pass untouched."""
 
     def __init__(self, *, status_table: StatusTable, request_log: RequestLog) -> None:
-        self._status_table = {MessageMalformed: grpc.StatusCode.INVALID_ARGUMENT, **status_table}
+        self._status_table: StatusTable = {MessageMalformed: grpc.StatusCode.INVALID_ARGUMENT, **status_table}
         self._request_log = request_log
 
     async def intercept_service(
@@ -74,12 +74,12 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
                 self._wrap(method, cast("Answer", handler.unary_unary)),
-                request_deserializer=_decoded_or_none(handler.request_deserializer),
+                request_deserializer=_decoded_or_none(handler.request_deserializer or bytes),
                 response_serializer=handler.response_serializer,
             )
         return grpc.unary_stream_rpc_method_handler(
             self._wrap_stream(method, cast("Answers", handler.unary_stream)),
-            request_deserializer=_decoded_or_none(handler.request_deserializer),
+            request_deserializer=_decoded_or_none(handler.request_deserializer or bytes),
             response_serializer=handler.response_serializer,
         )
 
@@ -128,7 +128,12 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         return code
 
     def _log(self, method: str, code: grpc.StatusCode, seconds: float, facts: dict[str, Any]) -> None:
-        if self._request_log.wants(failed=code not in _NO_FAILURE, seconds=seconds, dear=facts.pop("dear", False)):
+        if self._request_log.wants(
+            request_id=current_request_id.get(),
+            failed=code not in _NO_FAILURE,
+            seconds=seconds,
+            dear=facts.pop("dear", False),
+        ):
             log.info("rpc.served", method=method, code=code.name, duration_ms=round(seconds * 1000, 3), **facts)
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import zlib
 from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO, cast
 
@@ -29,15 +30,12 @@ class RequestLog:
 
     def __init__(self, *, policy: LogRequests) -> None:
         self._policy = policy
-        self._seen = 0
 
-    def wants(self, *, failed: bool, seconds: float, dear: bool = False) -> bool:
+    def wants(self, *, request_id: str, failed: bool, seconds: float, dear: bool = False) -> bool:
+        """A sampled request is sampled in every service, for its id decides."""
         if self._policy == "all" or failed or dear or seconds > SLOW_REQUEST_SECONDS:
             return True
-        if self._policy == "errors":
-            return False
-        self._seen += 1
-        return self._seen % SAMPLE_INTERVAL == 1
+        return self._policy == "sampled" and zlib.crc32(request_id.encode()) % SAMPLE_INTERVAL == 0
 
 
 def configure_logging(*, service: str, level: str, log_format: Literal["auto", "console", "json"]) -> None:

@@ -3,14 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
-from pydantic import Field
 
 from api_gateway.clients import FibonacciClient
-from api_gateway.queries import INT32_MAX, MAX_BATCH_ITEMS, BatchQuery, NoQuery
+from api_gateway.queries import BatchQuery, BodyIndices, NoQuery
 from api_gateway.representations import INT64_MAX_INDEX
 from api_gateway.schemas import FibonacciNumber, FibonacciNumbers
-
-BodyIndex = Annotated[int, Field(strict=True, ge=0, le=INT32_MAX)]
 
 
 def batch_routes(client: FibonacciClient) -> APIRouter:
@@ -19,18 +16,18 @@ def batch_routes(client: FibonacciClient) -> APIRouter:
     @router.get("/fib/batch", response_model_exclude_none=True)
     async def get_batch(query: Annotated[BatchQuery, Query()]) -> FibonacciNumbers:
         """Up to 1,000 numbers in the order asked, whose digits together are predicted to stay within 1 MiB."""
-        return await numbers(query.n)
+        return await numbers(query.n, "n")
 
     @router.post("/fib/batch", response_model_exclude_none=True)
     async def post_batch(
         _query: Annotated[NoQuery, Query()],
-        indices: Annotated[list[BodyIndex], Body(min_length=1, max_length=MAX_BATCH_ITEMS)],
+        indices: Annotated[BodyIndices, Body()],
     ) -> FibonacciNumbers:
         """The same for a JSON list of indices, which has room for more than a URL."""
-        return await numbers(indices)
+        return await numbers(indices, "body")
 
-    async def numbers(indices: list[int]) -> FibonacciNumbers:
-        values = await client.get_each(indices)
+    async def numbers(indices: list[int], field: str) -> FibonacciNumbers:
+        values = await client.get_each(indices, field=field)
         return FibonacciNumbers(numbers=[_number(n, value) for n, value in zip(indices, values, strict=True)])
 
     return router

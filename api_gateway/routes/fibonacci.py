@@ -34,6 +34,6 @@ def fibonacci_routes(client: FibonacciClient) -> APIRouter:
     @router.get("/fib", response_model=FibonacciNumber, responses=_RESPONSES)
     async def get_fibonacci(query: Annotated[FibonacciQuery, Query()], request: Request) -> Response:
         """The exact Fibonacci number of an index, with F(0) = 0 and F(1) = 1."""
-        return await respond(client, query.n, request.scope)
+        return await respond(client, query.n, request.scope, request.receive)
 
     return router

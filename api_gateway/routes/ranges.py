@@ -8,16 +8,17 @@ from fastapi.exceptions import RequestValidationError
 from starlette.types import Receive, Scope, Send
 
 from api_gateway.clients import FibonacciClient
-from api_gateway.errors import NotAcceptable
+from api_gateway.disconnection import while_connected
+from api_gateway.errors import ClientGone, NotAcceptable
 from api_gateway.negotiation import choose_media_type
 from api_gateway.number_responses import HEAD_KEY
 from api_gateway.queries import RangeQuery, plain_integer
 from api_gateway.range_stream import RangeStream, events, json_lines
-from api_gateway.streamed_response import while_connected
 
 JSON_LINES = "application/jsonl"
 EVENT_STREAM = "text/event-stream"
 _OFFERS = (JSON_LINES, EVENT_STREAM)
+_HEADERS = {"Vary": "Accept", "Cache-Control": "no-store"}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The numbers in order, as they are computed: one JSON object a line, or by Accept server-sent "
@@ -29,28 +30,38 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 class RangeResponse(Response):
-    """Sends the pieces of a range as its reader takes them, and ends the computation when the reader goes."""
+    """Sends the pieces of a range as its reader takes them, and ends the computation when the reader goes.
 
-    def __init__(self, stream: RangeStream, media_type: str, *, head: bool) -> None:
-        super().__init__(media_type=media_type, headers={"Vary": "Accept", "Cache-Control": "no-store"})
+    An error before the first byte is raised to the app, which makes a problem of it; a later one is BrokenOff.
+    """
+
+    def __init__(self, client: FibonacciClient, indices: range, media_type: str, *, head: bool) -> None:
+        super().__init__(media_type=media_type, headers=_HEADERS)
         del self.headers["Content-Length"]
-        self._stream = stream
+        self._client = client
+        self._indices = indices
         self._head = head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        with contextlib.suppress(ClientGone):
             await while_connected(receive, self._send(send))
-        finally:
-            self._stream.close()
 
     async def _send(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        written = events if self.media_type == EVENT_STREAM else json_lines
-        if not self._head:
-            async with contextlib.aclosing(self._stream.pieces()) as pieces:
-                async for piece in pieces:
-                    await send({"type": "http.response.body", "body": written(piece), "more_body": True})
+        # HEAD too: only the service knows its limit, and its first piece is a millisecond's work.
+        stream = await self._client.stream_range(self._indices.start, len(self._indices))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            if not self._head:
+                await self._send_pieces(stream, send)
+        finally:
+            stream.close()
         await send({"type": "http.response.body", "body": b""})
+
+    async def _send_pieces(self, stream: RangeStream, send: Send) -> None:
+        written = events if self.media_type == EVENT_STREAM else json_lines
+        async with contextlib.aclosing(stream.pieces()) as pieces:
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": written(piece), "more_body": True})
 
 
 def range_routes(client: FibonacciClient) -> APIRouter:
@@ -70,9 +81,8 @@ def range_routes(client: FibonacciClient) -> APIRouter:
         if last_event_id is not None and media_type == EVENT_STREAM:
             start = _resumed(last_event_id, query.start, end)
             if start == end:
-                return Response(status_code=204)
-        stream = await client.stream_range(start, end - start)
-        return RangeResponse(stream, media_type, head=HEAD_KEY in request.scope)
+                return Response(status_code=204, headers=_HEADERS)
+        return RangeResponse(client, range(start, end), media_type, head=HEAD_KEY in request.scope)
 
     return router
 

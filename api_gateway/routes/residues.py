@@ -2,19 +2,24 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from api_gateway.clients import FibonacciClient
 from api_gateway.queries import ResidueQuery
 from api_gateway.schemas import Residue
+
+#: As that of a number, for a residue changes no more than its number does.
+CACHING = "public, max-age=31536000, immutable"
 
 
 def residue_routes(client: FibonacciClient) -> APIRouter:
     router = APIRouter(tags=["fibonacci"])
 
     @router.get("/fib/residue")
-    async def get_residue(query: Annotated[ResidueQuery, Query()]) -> Residue:
+    async def get_residue(query: Annotated[ResidueQuery, Query()], response: Response) -> Residue:
         """F(n) modulo a number, for indices far beyond those that can be written out."""
-        return Residue(n=query.n, modulus=query.modulus, residue=await client.residue(query.n, query.modulus))
+        residue = await client.residue(query.n, query.modulus)
+        response.headers["Cache-Control"] = CACHING
+        return Residue(n=query.n, modulus=query.modulus, residue=residue)
 
     return router

@@ -3,8 +3,8 @@
 import os
 import sys
 import time
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 
 from api_gateway.settings import Settings
 from service_kit.settings import load_settings
@@ -17,7 +17,7 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - an http:// URL of our own
             return True
-    except (urllib.error.URLError, OSError):
+    except (OSError, HTTPException):
         return False
 
 

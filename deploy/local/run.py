@@ -1,5 +1,6 @@
 """Starts the three services under supervisor, once it is sure that they can start."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -37,14 +38,17 @@ class PromptOptions(ServerOptions):  # type: ignore[misc]
         self.poller.poll = poll_briefly
 
 
-def check(program: str, settings_type: type[ServiceSettings]) -> None:
-    """Exits with one line when a setting is wrong or the port is taken; supervisor would try again and again."""
-    settings = load_settings(settings_type, program=program, arguments=[])
-    try:
-        bind_socket(settings).close()
-    except CannotStart as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+def check() -> None:
+    """Exits with one line when a setting is wrong or a port is taken; supervisor would try again and again."""
+    with contextlib.ExitStack() as listeners:
+        for program, settings_type in SERVICES.items():
+            settings = load_settings(settings_type, program=program, arguments=[])
+            try:
+                # Held until all are checked, so that two services on one port are noticed.
+                listeners.enter_context(bind_socket(settings))
+            except CannotStart as error:
+                print(f"{program}: {error}", file=sys.stderr)
+                raise SystemExit(1) from None
 
 
 def defaults() -> dict[str, str]:
@@ -56,12 +60,22 @@ def defaults() -> dict[str, str]:
         chosen[f"{prefix}DRAIN_DELAY_SECONDS"] = "0"
         if sys.stdout.isatty():
             chosen |= {f"{prefix}LOG_FORMAT": "console", "FORCE_COLOR": "1"}
-    return chosen
+    return chosen | targets()
+
+
+def targets() -> dict[str, str]:
+    """Where the services find each other: at the ports that they are told to listen on."""
+    fibonacci = load_settings(fibonacci_service.settings.Settings, program="fibonacci_service", arguments=[])
+    stats = load_settings(stats_service.settings.Settings, program="stats_service", arguments=[])
+    return {
+        "FIBONACCI_STATS_TARGET": f"localhost:{stats.listen_port}",
+        "GATEWAY_FIBONACCI_TARGET": f"localhost:{fibonacci.listen_port}",
+        "GATEWAY_STATS_TARGET": f"localhost:{stats.listen_port}",
+    }
 
 
 def main() -> None:
-    for program, settings_type in SERVICES.items():
-        check(program, settings_type)
+    check()
     for name, value in defaults().items():
         os.environ.setdefault(name, value)
     Path(os.environ["RUN_DIRECTORY"]).mkdir(exist_ok=True)

@@ -99,6 +99,24 @@ class TinyFibonacci(fib_pb2_grpc.FibonacciServicer):
         await self.before(context)
         return fib_pb2.BatchGetFibResponse(results=[self._result(item.request.n) for item in request.items])
 
+    async def StreamFib(
+        self, request: fib_pb2.StreamFibRequest, context: Any
+    ) -> AsyncIterator[fib_pb2.StreamFibResponse]:
+        raise NotImplementedError
+        yield
+
+    async def StreamRange(
+        self, request: fib_pb2.StreamRangeRequest, context: Any
+    ) -> AsyncIterator[fib_pb2.StreamRangeResponse]:
+        raise NotImplementedError
+        yield
+
+    async def GetResidue(self, request: fib_pb2.GetResidueRequest, context: Any) -> fib_pb2.GetResidueResponse:
+        raise NotImplementedError
+
+    async def DescribeFib(self, request: fib_pb2.DescribeFibRequest, context: Any) -> fib_pb2.DescribeFibResponse:
+        raise NotImplementedError
+
     def _result(self, n: int) -> fib_pb2.BatchGetFibResult:
         if n in self.errors:
             return fib_pb2.BatchGetFibResult(error=self.errors[n])

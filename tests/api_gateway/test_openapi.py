@@ -32,15 +32,26 @@ async def test_the_gateway_serves_the_committed_document(lasting_client: httpx.A
 
 
 async def test_the_document_describes_every_resource(described: dict[str, Any]) -> None:
-    assert set(described["paths"]) == {"/fib", "/stats", "/livez", "/readyz"}
+    assert set(described["paths"]) == {
+        "/fib",
+        "/fib/batch",
+        "/fib/range",
+        "/fib/residue",
+        "/fib/describe",
+        "/stats",
+        "/livez",
+        "/readyz",
+    }
 
 
 async def test_the_document_says_nothing_of_an_answer_that_is_never_given(described: dict[str, Any]) -> None:
     text = json.dumps(described)
     assert "422" not in text
     assert "ValidationError" not in text
-    for resource in described["paths"].values():
-        assert set(resource["get"]["responses"]) == {"200", "default"}
+    answers = {path: set(resource["get"]["responses"]) for path, resource in described["paths"].items()}
+    assert answers.pop("/fib") == {"200", "206", "304", "default"}
+    assert answers.pop("/fib/range") == {"200", "204", "default"}
+    assert set(map(frozenset, answers.values())) == {frozenset({"200", "default"})}
 
 
 async def test_every_error_is_described_as_the_problem_that_it_is(described: dict[str, Any]) -> None:
@@ -50,9 +61,28 @@ async def test_every_error_is_described_as_the_problem_that_it_is(described: dic
 
 
 async def test_the_bounds_of_a_parameter_are_described_in_words_that_tools_know(described: dict[str, Any]) -> None:
+    index, numeral = {"minimum": 0, "maximum": 2**31 - 1}, {"pattern": "^(0|[1-9][0-9]*)$"}
+    batch = {"items": index | {"type": "integer"}, "minItems": 1, "maxItems": 1_000}
     bounds = {
-        parameter["name"]: (parameter["schema"].get("minimum"), parameter["schema"].get("maximum"))
-        for resource in described["paths"].values()
+        (path, parameter["name"]): bounds_in(parameter["schema"])
+        for path, resource in described["paths"].items()
         for parameter in resource["get"].get("parameters", [])
     }
-    assert bounds == {"n": (0, 2**31 - 1), "limit": (1, 1_000)}
+    assert bounds == {
+        ("/fib", "n"): index,
+        ("/fib/batch", "n"): batch,
+        ("/fib/range", "start"): index,
+        ("/fib/range", "count"): index | {"minimum": 1},
+        ("/fib/range", "last-event-id"): {},
+        ("/fib/residue", "n"): numeral | {"maxLength": 1_000},
+        ("/fib/residue", "modulus"): numeral | {"maxLength": 1_000},
+        ("/fib/describe", "n"): numeral | {"maxLength": 100},
+        ("/stats", "limit"): {"minimum": 1, "maximum": 1_000},
+    }
+    body = described["paths"]["/fib/batch"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert bounds_in(body) == batch
+
+
+def bounds_in(schema: dict[str, Any]) -> dict[str, Any]:
+    names = {"minimum", "maximum", "minItems", "maxItems", "items", "maxLength", "pattern"}
+    return {name: bound for name, bound in schema.items() if name in names}

@@ -7,6 +7,7 @@ from fibonacci_service.app import running
 from fibonacci_service.settings import Settings
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
+from tests.fibonacci_service.processes import Processes
 
 if TYPE_CHECKING:
     from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
@@ -24,3 +25,8 @@ async def stub() -> AsyncIterator["FibonacciAsyncStub"]:
     """A stub of a service with every default, stats_service away."""
     async with running(settings_of()) as port, open_channel(f"127.0.0.1:{port}") as channel:
         yield FibonacciStub(channel)
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
+    return Processes(monkeypatch)

@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 
+from fibonacci_service.cache import EncodedValue
 from fibonacci_service.calculator import Computation
 from fibonacci_service.stats_recorder import StatsRecorder
 from service_kit.pb.stats import stats_pb2
@@ -21,7 +22,7 @@ def recorder_of(channel: grpc.aio.Channel, **changes: Any) -> StatsRecorder:
 
 
 def answered(n: int, duration_ns: int = 1_000, *, cached: bool = False) -> Computation:
-    return Computation(n, b"1", cached, duration_ns)
+    return Computation(n, EncodedValue(b"1", b""), cached, duration_ns)
 
 
 def record_all(recorder: StatsRecorder, indices: Iterable[int]) -> None:

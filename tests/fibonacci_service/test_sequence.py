@@ -2,13 +2,23 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator
+from decimal import Decimal, localcontext
 from typing import assert_never
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibonacci_service.sequence import INT64_MAX_INDEX, SMALL, Encoding, encode, fibonacci, predicted_bytes
+from fibonacci_service.sequence import (
+    INT64_MAX_INDEX,
+    SMALL,
+    Encoding,
+    decimal_terms,
+    encode,
+    fibonacci,
+    predicted_bytes,
+)
+from tests.fibonacci_service.doubling import number_modulo
 
 #: https://oeis.org/A000045, the numbers in its data section.
 A000045 = (
@@ -132,3 +142,43 @@ def test_the_predicted_length_is_exact_or_one_more(encoding: Encoding) -> None:
 @settings(deadline=None, max_examples=40)
 def test_the_predicted_length_holds_for_large_numbers(n: int, encoding: Encoding) -> None:
     assert predicted_bytes(n, encoding) - len(encode(fibonacci(n), encoding)) in (0, 1)
+
+
+@given(start=st.integers(0, 3_000), count=st.integers(1, 60))
+@settings(deadline=None)
+def test_terms_are_the_numbers_of_the_definition(start: int, count: int) -> None:
+    expected = [decimal(value) for value in itertools.islice(numbers(), start, start + count)]
+
+    assert list(decimal_terms(start, count)) == expected
+
+
+@given(start=st.integers(0, 200_000), count=st.integers(1, 5))
+@settings(deadline=None, max_examples=30)
+def test_terms_of_large_indices_are_single_numbers_side_by_side(start: int, count: int) -> None:
+    assert list(decimal_terms(start, count)) == [
+        encode(fibonacci(n), Encoding.DECIMAL) for n in range(start, start + count)
+    ]
+
+
+@pytest.mark.parametrize("start", [0, 1, 20_577, 1_000_000])
+def test_one_term_is_one_number_and_no_term_none(start: int) -> None:
+    assert list(decimal_terms(start, 1)) == [encode(fibonacci(start), Encoding.DECIMAL)]
+    assert list(decimal_terms(start, 0)) == []
+
+
+@given(n=st.integers(0, 1_000_000))
+@settings(deadline=None, max_examples=50)
+def test_large_numbers_agree_with_plain_doubling_modulo_primes(n: int) -> None:
+    value = fibonacci(n)
+    for prime in (2, 5, 999_999_937, 2**61 - 1, 2**127 - 1, 2**521 - 1):
+        assert value % prime == number_modulo(n, prime)
+
+
+@given(n=st.integers(2, 1_000_000))
+@settings(deadline=None, max_examples=50)
+def test_large_numbers_have_as_many_digits_as_binets_formula_says(n: int) -> None:
+    with localcontext(prec=50):
+        root = Decimal(5).sqrt()
+        logarithm = n * ((1 + root) / 2).log10() - root.log10()
+
+    assert len(encode(fibonacci(n), Encoding.DECIMAL)) == int(logarithm) + 1

@@ -43,7 +43,7 @@ async def test_get_fib_answers_past_int64_in_value_alone(stub: "FibonacciAsyncSt
     assert await stub.GetFib(ask(93, DECIMAL)) == fib_pb2.FibonacciResponse(value=b"12200160415121876738")
 
 
-async def test_get_fib_answers_its_largest_index_in_both_encodings_alike(stub: "FibonacciAsyncStub") -> None:
+async def test_get_fib_answers_a_long_number_in_both_encodings_alike(stub: "FibonacciAsyncStub") -> None:
     decimal = await stub.GetFib(ask(100_000, DECIMAL))
     binary = await stub.GetFib(ask(100_000, BIG_ENDIAN))
 
@@ -66,8 +66,8 @@ async def test_get_fib_without_an_encoding_says_how_to_ask_past_int64(stub: "Fib
     ("request_", "expected"),
     [
         (ask(-1, DECIMAL), ("INDEX_NEGATIVE", "n", {"n": "-1"})),
-        (ask(100_001, DECIMAL), ("INDEX_TOO_LARGE", "n", {"n": "100001", "limit": "100000"})),
-        (ask(2**31 - 1), ("INDEX_TOO_LARGE", "n", {"n": "2147483647", "limit": "100000"})),
+        (ask(10_000_001, DECIMAL), ("INDEX_TOO_LARGE", "n", {"n": "10000001", "limit": "10000000"})),
+        (ask(2**31 - 1), ("INDEX_TOO_LARGE", "n", {"n": "2147483647", "limit": "10000000"})),
         (ask(10, 3), ("ENCODING_UNKNOWN", "encoding", {"number": "3"})),
         (ask(10, -1), ("ENCODING_UNKNOWN", "encoding", {"number": "-1"})),
     ],
@@ -102,7 +102,7 @@ async def test_batch_get_fib_answers_in_the_order_asked(stub: "FibonacciAsyncStu
 
 
 async def test_batch_get_fib_answers_beside_the_items_that_fail(stub: "FibonacciAsyncStub") -> None:
-    answer = await stub.BatchGetFib(batch(ask(10), ask(-1), ask(93), ask(100_001, DECIMAL), ask(20)))
+    answer = await stub.BatchGetFib(batch(ask(10), ask(-1), ask(93), ask(10_000_001, DECIMAL), ask(20)))
 
     kinds = [result.WhichOneof("result") for result in answer.results]
     refusals = [refusal_in(result.error) for result in answer.results if result.HasField("error")]

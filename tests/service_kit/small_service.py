@@ -1,6 +1,6 @@
 """A service with nothing behind it but what a test says, served as every service is."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,26 @@ class SmallServicer(fib_pb2_grpc.FibonacciServicer):
     async def BatchGetFib(self, request: fib_pb2.BatchGetFibRequest, context: Any) -> fib_pb2.BatchGetFibResponse:
         return fib_pb2.BatchGetFibResponse()
 
+    async def StreamFib(
+        self, request: fib_pb2.StreamFibRequest, context: Any
+    ) -> AsyncGenerator[fib_pb2.StreamFibResponse, None]:
+        """Nothing at all."""
+        return
+        yield
+
+    async def StreamRange(
+        self, request: fib_pb2.StreamRangeRequest, context: Any
+    ) -> AsyncGenerator[fib_pb2.StreamRangeResponse, None]:
+        """One piece for each number, with what is answered to the number."""
+        for n in range(request.start, request.start + request.count):
+            yield fib_pb2.StreamRangeResponse(first=n, lines=b"%d" % await self._answer(n))
+
+    async def GetResidue(self, request: fib_pb2.GetResidueRequest, context: Any) -> fib_pb2.GetResidueResponse:
+        return fib_pb2.GetResidueResponse()
+
+    async def DescribeFib(self, request: fib_pb2.DescribeFibRequest, context: Any) -> fib_pb2.DescribeFibResponse:
+        return fib_pb2.DescribeFibResponse()
+
 
 @dataclass(frozen=True, slots=True)
 class SmallClient:
@@ -55,6 +75,10 @@ class SmallClient:
 
     async def ask(self, n: int, **call: Any) -> int:
         return (await self.stub.GetFib(fib_pb2.FibonacciRequest(n=n), **call)).x
+
+    def stream(self, start: int, count: int, **call: Any) -> Any:
+        """The call that asks for so many answers."""
+        return self.stub.StreamRange(fib_pb2.StreamRangeRequest(start=start, count=count), **call)
 
 
 @asynccontextmanager

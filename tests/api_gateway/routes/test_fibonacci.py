@@ -35,10 +35,10 @@ async def test_a_long_number_is_exact_to_its_last_digit(client: httpx.AsyncClien
 async def test_an_index_above_the_limit_of_the_service_is_a_problem_that_names_the_limit(
     client: httpx.AsyncClient,
 ) -> None:
-    response = await client.get("/fib?n=100001")
+    response = await client.get("/fib?n=10000001")
     problem = response.json()
     assert response.status_code == problem["status"] == 400
-    assert problem["detail"] == "n must be at most 100000, not 100001"
+    assert problem["detail"] == "n must be at most 10000000, not 10000001"
     assert problem["errors"] == [{"field": "n", "detail": problem["detail"]}]
 
 

@@ -1,0 +1,69 @@
+"""Worker processes as the operating system sees them, and tasks that keep one at work."""
+
+import asyncio
+import os
+import signal
+import time
+from asyncio.subprocess import Process
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from fibonacci_service.workers import WorkerPool
+
+#: An index that a worker computes for seconds.
+LONG = 100_000_000
+#: Computing it ends only by being ended: more terms than anybody reads.
+ENDLESS = {"start": 0, "count": 1_000_000_000}
+DECIMAL = 1
+
+
+class Processes:
+    """Every process that is started while a test runs, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.all: list[Process] = []
+        self._new: asyncio.Queue[Process] = asyncio.Queue()
+        self._start: Callable[..., Awaitable[Process]] = asyncio.create_subprocess_exec
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", self._observed)
+
+    async def next(self) -> Process:
+        """The next one that is started and was not asked for yet."""
+        async with asyncio.timeout(30):
+            return await self._new.get()
+
+    @property
+    def running(self) -> list[Process]:
+        return [process for process in self.all if process.returncode is None]
+
+    async def _observed(self, *arguments: Any, **options: Any) -> Process:
+        process = await self._start(*arguments, **options)
+        self.all.append(process)
+        self._new.put_nowait(process)
+        return process
+
+
+def pool_of(**changes: int) -> WorkerPool:
+    return WorkerPool(**{"size": 1, "max_waiting": 8, "memory_bytes": 1 << 30, **changes})
+
+
+def is_there(process: Process) -> bool:
+    """Whether the operating system knows the process, even if it has ended and nobody has looked."""
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill(process: Process) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+
+
+async def seconds_to_end(process: Process) -> float:
+    started = time.perf_counter()
+    async with asyncio.timeout(10):
+        await process.wait()
+    assert not is_there(process)
+    return time.perf_counter() - started

@@ -1,0 +1,183 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fibonacci_service import ranges
+from fibonacci_service.errors import CountTooSmall, FibonacciError, IndexNegative, RangeTooHigh, WorkerLost, WorkersBusy
+from fibonacci_service.ranges import RangeReader
+from fibonacci_service.sequence import Encoding, encode, fibonacci
+from fibonacci_service.workers import Answer, WorkerPool
+from tests.fibonacci_service.processes import ENDLESS, Processes, kill, pool_of
+
+MAX_INDEX = 1_000_000
+
+
+class ObservedPool(WorkerPool):
+    """A real pool that remembers which slices it was given: the start and the count."""
+
+    def __init__(self) -> None:
+        super().__init__(size=1, max_waiting=0, memory_bytes=1 << 30)
+        self.slices: list[tuple[int, int]] = []
+
+    @asynccontextmanager
+    async def run(self, name: str, **operands: int | str) -> AsyncIterator[Answer]:
+        self.slices.append((int(operands["start"]), int(operands["count"])))
+        async with super().run(name, **operands) as answer:
+            yield answer
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[ObservedPool]:
+    async with ObservedPool() as pool:
+        yield pool
+
+
+@pytest.fixture
+def reader(pool: ObservedPool) -> RangeReader:
+    return RangeReader(pool=pool, max_index=MAX_INDEX)
+
+
+async def read(reader: RangeReader, start: int, count: int) -> list[tuple[int, bytes]]:
+    return [piece async for piece in reader.read(start, count)]
+
+
+def lines(start: int, count: int) -> bytes:
+    """The oracle: every number for itself."""
+    return b"".join(encode(fibonacci(n), Encoding.DECIMAL) + b"\n" for n in range(start, start + count))
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 1), (0, 2), (0, 100), (93, 1), (1_000, 500), (20_000, 300)])
+async def test_the_terms_of_a_range_are_the_numbers(reader: RangeReader, start: int, count: int) -> None:
+    pieces = await read(reader, start, count)
+
+    assert b"".join(piece for _, piece in pieces) == lines(start, count)
+
+
+async def test_every_piece_says_which_number_is_its_first(reader: RangeReader) -> None:
+    following = 50_000
+    for first, piece in await read(reader, 50_000, 300):
+        assert first == following
+        assert piece.startswith(encode(fibonacci(first), Encoding.DECIMAL) + b"\n")
+        following += piece.count(b"\n")
+
+    assert following == 50_300
+
+
+async def test_a_short_range_needs_no_worker_and_a_long_one_does(reader: RangeReader, pool: ObservedPool) -> None:
+    await read(reader, 0, 100)
+    assert pool.slices == []
+
+    await read(reader, 0, 5_000)
+    assert pool.slices != []
+
+
+@pytest.mark.parametrize("inline_seconds", [0, 3600])
+async def test_what_workers_compute_and_what_is_computed_here_agree(
+    reader: RangeReader, pool: ObservedPool, monkeypatch: pytest.MonkeyPatch, inline_seconds: float
+) -> None:
+    monkeypatch.setattr(ranges, "INLINE_SECONDS", inline_seconds)
+
+    pieces = await read(reader, 5_000, 800)
+
+    assert b"".join(piece for _, piece in pieces) == lines(5_000, 800)
+    assert (pool.slices == []) is (inline_seconds > 0)
+
+
+async def test_the_slices_of_a_range_adjoin_and_grow_to_their_full_size(
+    reader: RangeReader, pool: ObservedPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "INLINE_SECONDS", 0)
+    await read(reader, 100_000, 800)
+
+    following = 100_000
+    for start, count in pool.slices:
+        assert start == following
+        following += count
+    assert following == 100_800
+    counts = [count for _, count in pool.slices]
+    assert counts[:5] == sorted(counts[:5])
+    assert max(counts[5:]) <= counts[5]
+
+
+async def test_a_slice_never_holds_more_than_its_bytes(
+    reader: RangeReader, pool: ObservedPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "SLICE_SECONDS", 3600)
+    monkeypatch.setattr(ranges, "FIRST_SLICE_SECONDS", 3600)
+    monkeypatch.setattr(ranges, "SLICE_BYTES", 1 << 18)
+    await read(reader, 1_000, 5_000)
+
+    sizes = [len(lines(start, 1)) * count for start, count in pool.slices]
+    assert len(sizes) > 1
+    assert max(sizes) <= 1 << 18
+
+
+async def test_a_slice_is_computed_only_when_the_one_before_has_been_read(
+    reader: RangeReader, pool: ObservedPool
+) -> None:
+    async with contextlib.aclosing(reader.read(100_000, 1_000)) as pieces:
+        async for first, _ in pieces:
+            assert all(start <= first for start, _ in pool.slices)
+            assert pool.idle
+
+    assert len(pool.slices) > 5
+
+
+async def test_a_range_that_is_left_asks_for_no_more(reader: RangeReader, pool: ObservedPool) -> None:
+    async with contextlib.aclosing(reader.read(0, MAX_INDEX)) as pieces:
+        await anext(pieces)
+        await anext(pieces)
+
+    assert len(pool.slices) <= 2
+    assert pool.idle
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "error", "field"),
+    [
+        (-1, 1, IndexNegative, "start"),
+        (0, 0, CountTooSmall, "count"),
+        (0, -1, CountTooSmall, "count"),
+        (MAX_INDEX, 2, RangeTooHigh, "count"),
+        (MAX_INDEX + 1, 1, RangeTooHigh, "count"),
+    ],
+)
+def test_a_range_outside_its_bounds_is_refused(start: int, count: int, error: type[FibonacciError], field: str) -> None:
+    with pytest.raises(error) as caught:
+        RangeReader(pool=pool_of(), max_index=MAX_INDEX).check(start, count)
+
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 1), (MAX_INDEX, 1), (0, MAX_INDEX + 1)])
+def test_the_bounds_themselves_are_a_range(start: int, count: int) -> None:
+    RangeReader(pool=pool_of(), max_index=MAX_INDEX).check(start, count)
+
+
+async def test_busy_workers_refuse_a_long_range(reader: RangeReader, pool: ObservedPool) -> None:
+    async with pool.run("terms", **ENDLESS):
+        with pytest.raises(WorkersBusy):
+            await read(reader, 100_000, 1_000)
+
+
+async def test_a_lost_worker_ends_a_range(processes: Processes, reader: RangeReader) -> None:
+    asked = asyncio.create_task(read(reader, 900_000, 10_000))
+    kill(await processes.next())
+
+    with pytest.raises(WorkerLost):
+        await asked
+
+
+async def test_a_worker_lost_between_two_slices_is_not_noticed(processes: Processes, reader: RangeReader) -> None:
+    read_so_far = b""
+    async for _, piece in reader.read(100_000, 200):
+        read_so_far += piece
+        for process in processes.running:
+            kill(process)
+            await process.wait()
+
+    assert read_so_far == lines(100_000, 200)
+    assert len(processes.all) > 1

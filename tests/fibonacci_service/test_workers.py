@@ -1,0 +1,295 @@
+import asyncio
+import hashlib
+import os
+import random
+import sys
+from asyncio.subprocess import PIPE, Process
+
+import gmpy2
+import pytest
+
+from fibonacci_service.errors import WorkerLost, WorkersBusy
+from fibonacci_service.workers import WorkerPool
+from tests.fibonacci_service.processes import (
+    DECIMAL,
+    ENDLESS,
+    LONG,
+    Processes,
+    is_there,
+    kill,
+    pool_of,
+    seconds_to_end,
+)
+
+#: How soon an abandoned computation is gone.
+SOON = 0.2
+
+
+async def ask(pool: WorkerPool, n: int = 10) -> bytes:
+    return (await pool.whole("value", n=n, encoding=DECIMAL))[0]
+
+
+async def keep_busy(pool: WorkerPool) -> None:
+    await pool.whole("value", n=LONG, encoding=DECIMAL)
+
+
+async def test_an_answer_comes_with_its_digest() -> None:
+    async with pool_of() as pool:
+        value, sha256 = await pool.whole("value", n=200_000, encoding=DECIMAL)
+
+    assert value == gmpy2.fib(200_000).digits().encode()
+    assert sha256 == hashlib.sha256(value).digest()
+
+
+async def test_no_process_is_started_before_there_is_a_task(processes: Processes) -> None:
+    async with pool_of(size=8) as pool:
+        assert processes.all == []
+        await ask(pool)
+
+    assert len(processes.all) == 1
+
+
+async def test_a_process_does_one_task_after_another(processes: Processes) -> None:
+    async with pool_of(size=2) as pool:
+        assert [await ask(pool, n) for n in (10, 20, 30)] == [b"55", b"6765", b"832040"]
+
+    assert len(processes.all) == 1
+
+
+async def test_there_are_never_more_processes_than_the_pool_is_large(processes: Processes) -> None:
+    async with pool_of(size=2) as pool:
+        answers = await asyncio.gather(*(ask(pool, n) for n in range(8)))
+
+    assert answers == [b"0", b"1", b"1", b"2", b"3", b"5", b"8", b"13"]
+    assert len(processes.all) == 2
+
+
+async def test_leaving_the_pool_leaves_no_process(processes: Processes) -> None:
+    async with pool_of(size=2) as pool:
+        await asyncio.gather(ask(pool, 10), ask(pool, 20))
+        assert [is_there(process) for process in processes.all] == [True, True]
+
+    assert [is_there(process) for process in processes.all] == [False, False]
+
+
+async def test_leaving_the_pool_ends_also_a_process_at_work(processes: Processes) -> None:
+    async with pool_of() as pool:
+        task = asyncio.create_task(keep_busy(pool))
+        process = await processes.next()
+
+    with pytest.raises(WorkerLost):
+        await task
+    assert not is_there(process)
+
+
+async def test_a_process_gives_way_to_everything_else(processes: Processes) -> None:
+    async with pool_of() as pool:
+        await ask(pool)
+        niceness = os.getpriority(os.PRIO_PROCESS, processes.all[0].pid)
+
+    assert niceness == 19
+
+
+async def test_the_pool_is_idle_when_nothing_runs_and_nothing_waits() -> None:
+    async with pool_of() as pool:
+        assert pool.idle
+        async with pool.run("terms", **ENDLESS):
+            assert not pool.idle
+        assert pool.idle
+
+
+async def test_a_process_killed_in_its_task_loses_that_task_alone(processes: Processes) -> None:
+    async with pool_of(size=2) as pool:
+        other = asyncio.create_task(ask(pool, 1_000_000))
+        await processes.next()
+        endless = asyncio.create_task(pool.whole("terms", **ENDLESS))
+        kill(await processes.next())
+        with pytest.raises(WorkerLost) as caught:
+            await endless
+
+        assert caught.value.exit_status == -9
+        assert len(await other) == 208_988
+        assert await ask(pool) == b"55"
+
+
+async def test_a_process_killed_while_it_is_idle_is_replaced_unnoticed(processes: Processes) -> None:
+    async with pool_of() as pool:
+        await ask(pool)
+        kill(processes.all[0])
+        await processes.all[0].wait()
+
+        assert await ask(pool, 20) == b"6765"
+
+    assert len(processes.all) == 2
+
+
+async def test_a_process_ends_soon_after_its_task_is_cancelled(processes: Processes) -> None:
+    seconds: list[float] = []
+    async with pool_of() as pool:
+        for _ in range(3):  # the best counts: others may keep the processor from a process that gives way
+            task = asyncio.create_task(keep_busy(pool))
+            process = await processes.next()
+            task.cancel()
+            seconds.append(await seconds_to_end(process))
+
+        assert await ask(pool) == b"55"
+    assert min(seconds) < SOON
+
+
+async def test_a_task_cancelled_in_the_middle_of_its_answer_ends_its_process(processes: Processes) -> None:
+    async def read(begun: asyncio.Event) -> None:
+        async with pool.run("terms", **ENDLESS) as answer:
+            async for _ in answer.pieces():
+                begun.set()
+
+    async with pool_of() as pool:
+        begun = asyncio.Event()
+        task = asyncio.create_task(read(begun))
+        await begun.wait()
+        task.cancel()
+        await seconds_to_end(processes.all[0])
+
+        assert await ask(pool) == b"55"
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13])
+async def test_a_task_cancelled_while_its_process_starts_holds_up_nothing(processes: Processes, turns: int) -> None:
+    async with pool_of() as pool:
+        task = asyncio.create_task(keep_busy(pool))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+        assert pool.idle
+        assert await ask(pool) == b"55"
+    assert processes.running == []
+
+
+async def test_a_process_killed_in_the_middle_of_its_answer_loses_the_rest(processes: Processes) -> None:
+    async def read_and_kill() -> None:
+        async with pool.run("terms", **ENDLESS) as answer:
+            async for _ in answer.pieces():
+                kill(processes.all[0])
+
+    async with pool_of() as pool:
+        with pytest.raises(WorkerLost):
+            await read_and_kill()
+
+        assert await ask(pool) == b"55"
+
+
+async def test_an_answer_that_is_not_read_to_its_end_costs_the_process(processes: Processes) -> None:
+    async with pool_of() as pool:
+        async with pool.run("terms", **ENDLESS):
+            pass
+        assert not is_there(processes.all[0])
+
+        assert await ask(pool) == b"55"
+
+
+async def test_more_tasks_than_may_wait_are_refused() -> None:
+    async with pool_of(max_waiting=1) as pool, pool.run("terms", **ENDLESS):
+        waiting = asyncio.create_task(ask(pool))
+        await asyncio.sleep(0)  # it takes its place in the queue
+        with pytest.raises(WorkersBusy) as caught:
+            await ask(pool)
+        waiting.cancel()
+
+    assert caught.value.limit == 1
+
+
+async def test_a_task_that_waited_gets_the_process_that_becomes_free(processes: Processes) -> None:
+    async with pool_of(max_waiting=2) as pool:
+        assert [*await asyncio.gather(ask(pool, 10), ask(pool, 20), ask(pool, 30))] == [b"55", b"6765", b"832040"]
+
+    assert len(processes.all) == 1
+
+
+async def test_a_place_in_the_queue_is_free_again_when_its_task_is_cancelled() -> None:
+    async with pool_of(max_waiting=1) as pool:
+        async with pool.run("terms", **ENDLESS):
+            first = asyncio.create_task(ask(pool, 10))
+            await asyncio.sleep(0)  # it takes its place in the queue
+            first.cancel()
+            await asyncio.wait([first])
+            second = asyncio.create_task(ask(pool, 20))
+            await asyncio.sleep(0)
+
+        assert await second == b"6765"
+
+
+async def test_where_no_task_may_wait_a_free_process_still_takes_one() -> None:
+    async with pool_of(max_waiting=0) as pool:
+        assert await ask(pool) == b"55"
+        async with pool.run("terms", **ENDLESS):
+            with pytest.raises(WorkersBusy):
+                await ask(pool)
+        assert await ask(pool) == b"55"
+
+
+async def test_a_task_that_needs_more_memory_than_there_is_is_lost_and_the_next_is_answered() -> None:
+    async with pool_of(memory_bytes=160 << 20) as pool:
+        for _ in range(2):
+            with pytest.raises(WorkerLost):
+                await ask(pool, 2_000_000_000)
+            assert await ask(pool) == b"55"
+
+
+async def test_a_task_that_fails_inside_the_process_is_lost_and_the_next_is_answered() -> None:
+    async with pool_of() as pool:
+        with pytest.raises(WorkerLost):
+            await pool.whole("no_such_task")
+
+        assert await ask(pool) == b"55"
+
+
+async def test_kills_at_random_instants_leave_a_pool_that_answers(processes: Processes) -> None:
+    chance = random.Random(20)  # noqa: S311 - repeatable on purpose
+    expected = gmpy2.fib(300_000).digits().encode()
+    killed: list[Process] = []
+    lost = 0
+    async with pool_of(size=2) as pool, asyncio.timeout(50):
+        for _ in range(20):
+            asked = [asyncio.create_task(ask(pool, 300_000)) for _ in range(2)]
+            await asyncio.wait(asked, timeout=chance.uniform(0, 0.2))  # any instant of their lives will do
+            for process in chance.sample(processes.running, min(1, len(processes.running))):
+                kill(process)
+                killed.append(process)
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+            assert all(outcome == expected or isinstance(outcome, WorkerLost) for outcome in outcomes)
+            lost += sum(isinstance(outcome, WorkerLost) for outcome in outcomes)
+        await asyncio.gather(*(process.wait() for process in killed))
+
+        assert pool.idle
+        assert lost <= len(killed) <= 20
+        assert [*await asyncio.gather(ask(pool, 10), ask(pool, 20))] == [b"55", b"6765"]
+    assert processes.running == []
+
+
+#: Starts a worker on its own standard output, gives it a small task and an endless one, and waits.
+PARENT = """
+import os, subprocess, sys, threading
+from fibonacci_service.frames import Kind, frame
+worker = subprocess.Popen(
+    [sys.executable, "-m", "fibonacci_service.worker", str(os.getpid()), str(1 << 30)], stdin=subprocess.PIPE
+)
+for n in (10, 100_000_000):
+    worker.stdin.write(frame(Kind.TASK, b'{"name": "value", "n": %d, "encoding": 1}' % n))
+worker.stdin.flush()
+threading.Event().wait()
+"""
+
+
+async def test_a_process_ends_with_its_parent_also_in_the_middle_of_a_task() -> None:
+    small_answer = 5 + len(b"55") + 5 + 32
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=PIPE)
+    assert parent.stdout is not None
+    await parent.stdout.readexactly(small_answer)
+
+    kill(parent)
+
+    async with asyncio.timeout(30):
+        # Its end of the pipe is the last: nothing came of the long task, for nobody was left to write it.
+        assert await parent.stdout.read() == b""
+        await parent.wait()
