@@ -94,7 +94,8 @@ def bind_socket(settings: ServiceSettings) -> socket.socket:
         # Connections inherit it. Without it an answer in two writes waits 40 ms for the client's acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        reason = f"{error.strerror}; {settings.prefix()}LISTEN_HOST and {settings.prefix()}LISTEN_PORT choose another"
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        reason = f"{why}; {settings.prefix()}LISTEN_HOST and {settings.prefix()}LISTEN_PORT choose another"
         raise CannotStart(f"cannot listen on {host} port {port}: {reason}") from None
     return listener
 

@@ -16,7 +16,7 @@ LogRequests = Literal["all", "sampled", "errors"]
 S = TypeVar("S", bound="ServiceSettings")
 
 # Kubernetes and container links inject these beside a service of the same name; they are not meant for us.
-_INJECTED = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT$|_PORT_\d+_(TCP|UDP)\w*$")
+_INJECTED = re.compile(r"(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT_\d+_(TCP|UDP)\w*|PORT")
 
 
 class ServiceSettings(BaseSettings):
@@ -80,5 +80,5 @@ def unknown_variables(settings_type: type[ServiceSettings], environment: Mapping
     return {
         name: next(iter(difflib.get_close_matches(name, known, n=1)), None)
         for name in sorted(environment)
-        if name.startswith(prefix) and name not in known and not _INJECTED.search(name)
+        if name.startswith(prefix) and name not in known and not _INJECTED.fullmatch(name.removeprefix(prefix))
     }

@@ -60,3 +60,4 @@ async def _forgetting(store: StatsStore, settings: Settings) -> AsyncIterator[No
         yield
     finally:
         task.cancel()
+        await asyncio.wait([task])
