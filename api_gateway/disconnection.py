@@ -22,6 +22,7 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         gone.cancel()
         await asyncio.wait((working, gone))
     if working.cancelled():
+        gone.result()  # an error of the request itself, such as a body that is too long
         raise ClientGone
     return working.result()
 

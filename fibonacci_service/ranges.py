@@ -1,6 +1,7 @@
 """Consecutive numbers, as slices of stateless work that worker processes take turns at."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
 
 from fibonacci_service.errors import CountTooSmall, IndexNegative, RangeTooHigh
 from fibonacci_service.sequence import Encoding, decimal_terms, predicted_bytes
@@ -38,26 +39,42 @@ class RangeReader:
     async def read(self, start: int, count: int) -> AsyncGenerator[tuple[int, bytes], None]:
         """Pieces of about 64 KiB: the index of their first number, and numbers each followed by a line feed.
 
-        The next slice is computed only when the one before has been read. Raises WorkersBusy or WorkerLost.
+        While one slice is read the next is computed, and no further one. Raises WorkersBusy or WorkerLost.
         """
-        end = start + count
-        seconds = FIRST_SLICE_SECONDS
-        while start < end:
-            size = min(end - start, _slice_size(start, seconds))
-            async for piece in self._slice(start, size):
-                yield start, piece
-                start += piece.count(b"\n")
-            seconds = min(2 * seconds, SLICE_SECONDS)
+        slices = _slices(start, count)
+        ahead = asyncio.ensure_future(self._slice(*next(slices)))
+        try:
+            while True:
+                pieces = await ahead
+                following = next(slices, None)
+                if following is not None:
+                    ahead = asyncio.ensure_future(self._slice(*following))
+                for piece in pieces:
+                    yield start, piece
+                    start += piece.count(b"\n")
+                if following is None:
+                    return
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
 
-    async def _slice(self, start: int, count: int) -> AsyncGenerator[bytes, None]:
+    async def _slice(self, start: int, count: int) -> list[bytes]:
         if count * _term_seconds(start + count) <= INLINE_SECONDS:
-            yield b"".join(term + b"\n" for term in decimal_terms(start, count))
-            return
+            return [b"".join(term + b"\n" for term in decimal_terms(start, count))]
         async with self._pool.run("terms", start=start, count=count) as answer:
             # Taken in whole before any of it is sent: a slow reader must not keep a worker.
-            pieces = [piece async for piece in answer.pieces()]
-        for piece in pieces:
-            yield piece
+            return [piece async for piece in answer.pieces()]
+
+
+def _slices(start: int, count: int) -> Iterator[tuple[int, int]]:
+    """Where each slice starts and how many numbers it has."""
+    end = start + count
+    seconds = FIRST_SLICE_SECONDS
+    while start < end:
+        size = min(end - start, _slice_size(start, seconds))
+        yield start, size
+        start += size
+        seconds = min(2 * seconds, SLICE_SECONDS)
 
 
 def _slice_size(start: int, seconds: float) -> int:

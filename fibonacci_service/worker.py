@@ -78,15 +78,17 @@ TASKS: dict[str, Callable[..., Answer]] = {
 
 
 def serve(tasks: BinaryIO, answers: BinaryIO) -> None:
-    """Answers tasks until their stream ends. The END frame carries the SHA-256 of the answer."""
+    """Answers tasks until their stream ends. The END frame of a value carries its SHA-256."""
     while header := tasks.read(HEADER.size):
         _, length = HEADER.unpack(header)
         task = json.loads(tasks.read(length))
+        name = task.pop("name")
         digest = hashlib.sha256()
-        for piece in TASKS[task.pop("name")](**task):
-            digest.update(piece)
+        for piece in TASKS[name](**task):
+            if name == "value":
+                digest.update(piece)
             _send(answers, piece)
-        answers.write(frame(Kind.END, digest.digest()))
+        answers.write(frame(Kind.END, digest.digest() if name == "value" else b""))
         answers.flush()
 
 

@@ -28,10 +28,11 @@ PIPE_BYTES = 1 << 20
 
 
 class Answer:
-    """The pieces of one answer, and its SHA-256 once they have all been read."""
+    """The pieces of one answer, and the SHA-256 of a value once they have all been read."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self.complete = False
         self.sha256 = b""
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -43,7 +44,7 @@ class Answer:
                 kind, length = HEADER.unpack(await reader.readexactly(HEADER.size))
                 payload = await reader.readexactly(length)
                 if kind == Kind.END:
-                    self.sha256 = payload
+                    self.complete, self.sha256 = True, payload
                     return
                 yield payload
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -84,13 +85,13 @@ class WorkerPool:
                 yield answer
             finally:
                 self._working.discard(process)
-                if answer.sha256:
+                if answer.complete:
                     self._idle.append(process)
                 else:
                     await self._kill(process)
 
     async def whole(self, name: str, **operands: int | str) -> tuple[bytes, bytes]:
-        """Runs one task to its end, and returns the answer and its SHA-256."""
+        """Runs one task to its end, and returns the answer, and its SHA-256 where it is a value."""
         async with self.run(name, **operands) as answer:
             pieces = [piece async for piece in answer.pieces()]
         return b"".join(pieces), answer.sha256
@@ -139,7 +140,8 @@ class WorkerPool:
     async def _send(self, process: Process, task: dict[str, object]) -> None:
         writer = process.stdin
         assert writer is not None  # noqa: S101 - it was started with a pipe
-        with contextlib.suppress(ConnectionError):  # reading the answer says that the process is gone
+        # Where the process is gone already (uvloop then raises RuntimeError), reading the answer says so.
+        with contextlib.suppress(ConnectionError, RuntimeError):
             writer.write(frame(Kind.TASK, json.dumps(task).encode()))
             await writer.drain()
 

@@ -115,13 +115,12 @@ async def test_a_slice_never_holds_more_than_its_bytes(
     assert max(sizes) <= 1 << 18
 
 
-async def test_a_slice_is_computed_only_when_the_one_before_has_been_read(
+async def test_at_most_one_slice_is_computed_ahead_of_the_one_that_is_read(
     reader: RangeReader, pool: ObservedPool
 ) -> None:
     async with contextlib.aclosing(reader.read(100_000, 1_000)) as pieces:
         async for first, _ in pieces:
-            assert all(start <= first for start, _ in pool.slices)
-            assert pool.idle
+            assert sum(start > first for start, _ in pool.slices) <= 1
 
     assert len(pool.slices) > 5
 

@@ -30,11 +30,11 @@ def frames_for(*tasks: bytes) -> Frames:
 
 
 def answer_to(name: str, **operands: Any) -> bytes:
-    """The data of one answer, whose last frame is the digest of it."""
+    """The data of one answer, whose last frame has the digest of a value."""
     *pieces, (kind, sha256) = frames_for(task(name, **operands))
     assert {kind for kind, _ in pieces} <= {Kind.DATA}
     data = b"".join(piece for _, piece in pieces)
-    assert (kind, sha256) == (Kind.END, hashlib.sha256(data).digest())
+    assert (kind, sha256) == (Kind.END, hashlib.sha256(data).digest() if name == "value" else b"")
     return data
 
 
