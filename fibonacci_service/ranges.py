@@ -1,9 +1,10 @@
 """Consecutive numbers, as slices of stateless work that worker processes take turns at."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Iterator
 
-from fibonacci_service.errors import CountTooSmall, IndexNegative, RangeTooHigh
+from fibonacci_service.errors import CountTooSmall, IndexNegative, RangeTooHigh, WorkerLost
 from fibonacci_service.sequence import Encoding, decimal_terms, predicted_bytes
 from fibonacci_service.workers import WorkerPool
 
@@ -13,6 +14,8 @@ SLICE_SECONDS = 0.02
 SLICE_BYTES = 4 << 20
 #: The first slice is small, for a quick first byte; each further one is twice as large until it is full size.
 FIRST_SLICE_SECONDS = 0.001
+#: How often a slice is tried whose worker is lost.
+SLICE_ATTEMPTS = 3
 #: A range that is done sooner than this needs no worker.
 INLINE_SECONDS = 0.001
 # One decimal addition and formatting (`make bench` shows them): so much for a term, and so much for each digit of it.
@@ -61,6 +64,12 @@ class RangeReader:
     async def _slice(self, start: int, count: int) -> list[bytes]:
         if count * _term_seconds(start + count) <= INLINE_SECONDS:
             return [b"".join(term + b"\n" for term in decimal_terms(start, count))]
+        for _ in range(SLICE_ATTEMPTS - 1):
+            with contextlib.suppress(WorkerLost):  # nothing of it was sent yet, so it can be done again
+                return await self._computed(start, count)
+        return await self._computed(start, count)
+
+    async def _computed(self, start: int, count: int) -> list[bytes]:
         async with self._pool.run("terms", start=start, count=count) as answer:
             # Taken in whole before any of it is sent: a slow reader must not keep a worker.
             return [piece async for piece in answer.pieces()]
