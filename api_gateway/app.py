@@ -8,7 +8,7 @@ from importlib.metadata import version
 import grpc
 from fastapi import Depends, FastAPI
 
-from api_gateway import errors
+from api_gateway import problems
 from api_gateway.clients import FibonacciClient, StatsClient
 from api_gateway.coalescer import Coalescer
 from api_gateway.http_server import serving
@@ -58,7 +58,7 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
         version=version("exact-fibonacci"),
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        max_body_size=errors.MAX_BODY_BYTES,
+        max_body_size=problems.MAX_BODY_BYTES,
         responses={"default": {"model": Problem, "description": "A problem (RFC 9457)"}},
     )
     for router in (
@@ -71,7 +71,7 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
     ):
         app.include_router(router, dependencies=[Depends(refuse_repeated_parameters)])
     app.include_router(batch_routes(fibonacci))
-    errors.install(app)
+    problems.install(app)
     return app
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api_gateway.errors import problem
+from api_gateway.problems import problem
 from service_kit.lifecycle import bind_socket
 from service_kit.request_id import current_request_id, new_request_id
 from service_kit.settings import ServiceSettings

@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_gateway.errors import MAX_BODY_BYTES, BrokenOff, body_too_long, problem
+from api_gateway.errors import BrokenOff
 from api_gateway.number_responses import HEAD_KEY
+from api_gateway.problems import MAX_BODY_BYTES, body_too_long, problem
 from service_kit.logs import RequestLog
 from service_kit.request_id import HEADER, accept_request_id, current_request_id
 

@@ -5,7 +5,7 @@ import httpx
 import pytest
 from google.rpc.status_pb2 import Status
 
-from api_gateway.errors import MAX_BODY_BYTES
+from api_gateway.problems import MAX_BODY_BYTES
 from tests.api_gateway.account import account_of
 from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
 

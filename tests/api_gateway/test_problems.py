@@ -5,7 +5,7 @@ import httpx
 import pytest
 from google.rpc.status_pb2 import Status
 
-from api_gateway.errors import HTTP_STATUS
+from api_gateway.problems import HTTP_STATUS
 from tests.api_gateway.neighbours import TinyFibonacci, TinyStats, failing, gateway_to
 
 #: Those that leave the caller's own fault or the reason of a refusal to be read.
