@@ -32,8 +32,6 @@ Verdict = tuple[object, str]
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 _LEAK = re.compile(r"Traceback|File \"|\b[A-Z]\w+(?:Error|Exception)\b|<class '")
 _REFUSED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE}
-#: What grpc itself answers when a message cannot be decoded; the services never see it.
-_UNDECODABLE = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
 
 
 async def test_malformed_http_is_refused_and_nothing_leaks(system: System) -> None:
@@ -125,10 +123,8 @@ async def over_grpc(calls: dict[str, Any], method: str, request: bytes) -> Verdi
 
 def grpc_fault(error: grpc.aio.AioRpcError, *, decodable: bool) -> str:
     details = error.details() or ""
-    if not decodable:
-        refused = error.code() in _UNDECODABLE and "Traceback" not in details
-    else:
-        refused = error.code() in _REFUSED and _LEAK.search(details) is None
+    expected = _REFUSED if decodable else {grpc.StatusCode.INVALID_ARGUMENT}
+    refused = error.code() in expected and _LEAK.search(details) is None
     return "" if refused else f"{error.code().name}: {details}"
 
 
