@@ -9,8 +9,8 @@ import grpc
 from fastapi import Depends, FastAPI
 
 from api_gateway import problems
-from api_gateway.clients import FibonacciClient, StatsClient
 from api_gateway.coalescer import Coalescer
+from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.http_server import serving
 from api_gateway.middleware import RequestLayer
 from api_gateway.queries import refuse_repeated_parameters
@@ -24,6 +24,7 @@ from api_gateway.routes.residues import residue_routes
 from api_gateway.routes.stats import stats_routes
 from api_gateway.schemas import Problem
 from api_gateway.settings import Settings
+from api_gateway.stats_client import StatsClient
 from service_kit.grpc_channel import open_channel
 from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from api_gateway.clients import FibonacciClient
 from api_gateway.compression import Gzip
 from api_gateway.disconnection import while_connected
 from api_gateway.errors import RangeNotSatisfiable
+from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.negotiation import ByteRange, none_match, parse_range, range_holds
 from api_gateway.representations import RawHeaders, Selected, select
 from api_gateway.streamed_response import StreamedResponse

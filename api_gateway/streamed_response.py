@@ -6,10 +6,10 @@ import grpc
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from api_gateway.clients import FibonacciClient
 from api_gateway.compression import Gzip
 from api_gateway.disconnection import while_connected
 from api_gateway.errors import ClientGone, RangeNotSatisfiable, UpstreamError
+from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.negotiation import ByteRange
 from api_gateway.number_stream import NumberStream
 from api_gateway.representations import Selected

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
 
-from api_gateway.clients import FibonacciClient
+from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.queries import BatchQuery, BodyIndices, NoQuery
 from api_gateway.representations import INT64_MAX_INDEX
 from api_gateway.schemas import FibonacciNumber, FibonacciNumbers

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api_gateway.clients import FibonacciClient
+from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.number_responses import respond
 from api_gateway.queries import FibonacciQuery
 from api_gateway.schemas import FibonacciNumber

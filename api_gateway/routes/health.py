@@ -5,10 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api_gateway.clients import FibonacciClient, StatsClient
 from api_gateway.errors import ServiceUnavailable
+from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.queries import NoQuery
 from api_gateway.schemas import Liveness, Readiness
+from api_gateway.stats_client import StatsClient
 
 
 def health_routes(*, fibonacci: FibonacciClient, stats: StatsClient, draining: Callable[[], bool]) -> APIRouter:

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.types import Receive, Scope, Send
 
-from api_gateway.clients import FibonacciClient
 from api_gateway.disconnection import while_connected
 from api_gateway.errors import ClientGone, NotAcceptable
+from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.negotiation import choose_media_type
 from api_gateway.number_responses import HEAD_KEY
 from api_gateway.queries import RangeQuery, plain_integer

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api_gateway.clients import FibonacciClient
+from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.queries import ResidueQuery
 from api_gateway.schemas import Residue
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api_gateway.clients import StatsClient
 from api_gateway.queries import StatsQuery
 from api_gateway.schemas import Stats
+from api_gateway.stats_client import StatsClient
 
 
 def stats_routes(client: StatsClient) -> APIRouter:

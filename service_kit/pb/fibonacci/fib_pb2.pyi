@@ -398,3 +398,41 @@ class DescribeFibResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DescribeFibResponse: _TypeAlias = DescribeFibResponse  # noqa: Y015
+
+@_typing.final
+class RecorderResponse(_message.Message):
+    """At any instant served = recorded + pending + dropped."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SERVED_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """The life of this process, as stats_service knows it."""
+    served: _builtins.int
+    """Requests for a value that were answered."""
+    recorded: _builtins.int
+    """Those of them that stats_service acknowledged."""
+    pending: _builtins.int
+    """Those that wait or are on their way."""
+    dropped: _builtins.int
+    """Those that were given up."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        served: _builtins.int = ...,
+        recorded: _builtins.int = ...,
+        pending: _builtins.int = ...,
+        dropped: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "pending", b"pending", "recorded", b"recorded", "served", b"served", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecorderResponse: _TypeAlias = RecorderResponse  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from service_kit.pb.fibonacci import fib_pb2 as service__kit_dot_pb_dot_fibonacci_dot_fib__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -65,6 +66,11 @@ class FibonacciStub:
                 request_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibRequest.SerializeToString,
                 response_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibResponse.FromString,
                 _registered_method=True)
+        self.GetRecorder = channel.unary_unary(
+                '/fibonacci.Fibonacci/GetRecorder',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.RecorderResponse.FromString,
+                _registered_method=True)
 
 
 class FibonacciServicer:
@@ -120,6 +126,13 @@ class FibonacciServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRecorder(self, request, context):
+        """Returns how many requests this process answered, and what became of their records.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FibonacciServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -152,6 +165,11 @@ def add_FibonacciServicer_to_server(servicer, server):
                     servicer.DescribeFib,
                     request_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibRequest.FromString,
                     response_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibResponse.SerializeToString,
+            ),
+            'GetRecorder': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRecorder,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.RecorderResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -317,6 +335,33 @@ class Fibonacci:
             '/fibonacci.Fibonacci/DescribeFib',
             service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibRequest.SerializeToString,
             service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.DescribeFibResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRecorder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fibonacci.Fibonacci/GetRecorder',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.RecorderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from service_kit.pb.fibonacci import fib_pb2 as _fib_pb2
 import abc as _abc_1
@@ -56,6 +57,8 @@ class FibonacciStub:
     """Returns F(n) modulo a number, for indices far beyond those that can be written out."""
     DescribeFib: _grpc.UnaryUnaryMultiCallable[_fib_pb2.DescribeFibRequest, _fib_pb2.DescribeFibResponse]
     """Returns what is known of F(n) without computing it, and what computing it would cost here."""
+    GetRecorder: _grpc.UnaryUnaryMultiCallable[_empty_pb2.Empty, _fib_pb2.RecorderResponse]
+    """Returns how many requests this process answered, and what became of their records."""
 
 @_typing.type_check_only
 class FibonacciAsyncStub(FibonacciStub):
@@ -85,6 +88,8 @@ class FibonacciAsyncStub(FibonacciStub):
     """Returns F(n) modulo a number, for indices far beyond those that can be written out."""
     DescribeFib: _aio.UnaryUnaryMultiCallable[_fib_pb2.DescribeFibRequest, _fib_pb2.DescribeFibResponse]  # type: ignore[assignment]
     """Returns what is known of F(n) without computing it, and what computing it would cost here."""
+    GetRecorder: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _fib_pb2.RecorderResponse]  # type: ignore[assignment]
+    """Returns how many requests this process answered, and what became of their records."""
 
 class FibonacciServicer(metaclass=_abc_1.ABCMeta):
     """Exact Fibonacci numbers, F(0) = 0 and F(1) = 1."""
@@ -147,5 +152,13 @@ class FibonacciServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fib_pb2.DescribeFibResponse, _abc.Awaitable[_fib_pb2.DescribeFibResponse]]:
         """Returns what is known of F(n) without computing it, and what computing it would cost here."""
+
+    @_abc_1.abstractmethod
+    def GetRecorder(
+        self,
+        request: _empty_pb2.Empty,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fib_pb2.RecorderResponse, _abc.Awaitable[_fib_pb2.RecorderResponse]]:
+        """Returns how many requests this process answered, and what became of their records."""
 
 def add_FibonacciServicer_to_server(servicer: FibonacciServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,30 +22,62 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n service_kit/pb/stats/stats.proto\x12\x05stats\x1a\x1bgoogle/protobuf/empty.proto\"t\n\rRecordRequest\x12\t\n\x01n\x18\x01 \x01(\x05\x12\x10\n\x08\x64uration\x18\x02 \x01(\x03\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12$\n\x07records\x18\x05 \x03(\x0b\x32\x13.stats.NumberRecord\"\x80\x01\n\x0cNumberRecord\x12\t\n\x01n\x18\x01 \x01(\x05\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x12\n\ncache_hits\x18\x03 \x01(\x03\x12\x16\n\x0etotal_duration\x18\x04 \x01(\x03\x12\x14\n\x0cmin_duration\x18\x05 \x01(\x03\x12\x14\n\x0cmax_duration\x18\x06 \x01(\x03\"4\n\x0eRecordResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"p\n\rStatsResponse\x12\x16\n\x0etotal_requests\x18\x01 \x01(\x03\x12-\n\x0f\x66ibonacci_stats\x18\x02 \x03(\x0b\x32\x14.stats.FibonacciStat\x12\x18\n\x10total_cache_hits\x18\x03 \x01(\x03\"\x88\x01\n\rFibonacciStat\x12\t\n\x01n\x18\x01 \x01(\x05\x12\x15\n\rrequest_count\x18\x02 \x01(\x03\x12\x17\n\x0f\x61verage_time_ms\x18\x03 \x01(\x01\x12\x12\n\ncache_hits\x18\x04 \x01(\x03\x12\x13\n\x0bmin_time_ms\x18\x05 \x01(\x01\x12\x13\n\x0bmax_time_ms\x18\x06 \x01(\x01\"%\n\x10ListStatsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\"t\n\x11ListStatsResponse\x12\x16\n\x0etotal_requests\x18\x01 \x01(\x03\x12-\n\x0f\x66ibonacci_stats\x18\x02 \x03(\x0b\x32\x14.stats.FibonacciStat\x12\x18\n\x10total_cache_hits\x18\x03 \x01(\x03\x32\xba\x01\n\x05Stats\x12\x37\n\x08RecordNo\x12\x14.stats.RecordRequest\x1a\x15.stats.RecordResponse\x12\x38\n\x08GetStats\x12\x16.google.protobuf.Empty\x1a\x14.stats.StatsResponse\x12>\n\tListStats\x12\x17.stats.ListStatsRequest\x1a\x18.stats.ListStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n service_kit/pb/stats/stats.proto\x12\x05stats\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x02\n\rRecordRequest\x12\t\n\x01n\x18\x01 \x01(\x05\x12\x10\n\x08\x64uration\x18\x02 \x01(\x03\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12$\n\x07records\x18\x05 \x03(\x0b\x32\x13.stats.NumberRecord\x12\"\n\x06\x65rrors\x18\x06 \x03(\x0b\x32\x12.stats.ErrorRecord\x12*\n\noperations\x18\x07 \x03(\x0b\x32\x16.stats.OperationRecord\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbb\x01\n\x0cNumberRecord\x12\t\n\x01n\x18\x01 \x01(\x05\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x12\n\ncache_hits\x18\x03 \x01(\x03\x12\x16\n\x0etotal_duration\x18\x04 \x01(\x03\x12\x14\n\x0cmin_duration\x18\x05 \x01(\x03\x12\x14\n\x0cmax_duration\x18\x06 \x01(\x03\x12\x11\n\tcoalesced\x18\x07 \x01(\x03\x12\x0f\n\x07\x62uckets\x18\x08 \x03(\r\x12\x15\n\rbucket_counts\x18\t \x03(\x03\"G\n\x0b\x45rrorRecord\x12\t\n\x01n\x18\x01 \x01(\x05\x12\x1e\n\x04kind\x18\x02 \x01(\x0e\x32\x10.stats.ErrorKind\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\"E\n\x0fOperationRecord\x12#\n\toperation\x18\x01 \x01(\x0e\x32\x10.stats.Operation\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"4\n\x0eRecordResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"\x8f\x01\n\rStatsResponse\x12\x16\n\x0etotal_requests\x18\x01 \x01(\x03\x12-\n\x0f\x66ibonacci_stats\x18\x02 \x03(\x0b\x32\x14.stats.FibonacciStat\x12\x18\n\x10total_cache_hits\x18\x03 \x01(\x03\x12\x1d\n\x06totals\x18\x04 \x01(\x0b\x32\r.stats.Totals\"\xb1\x03\n\rFibonacciStat\x12\t\n\x01n\x18\x01 \x01(\x05\x12\x15\n\rrequest_count\x18\x02 \x01(\x03\x12\x17\n\x0f\x61verage_time_ms\x18\x03 \x01(\x01\x12\x12\n\ncache_hits\x18\x04 \x01(\x03\x12\x13\n\x0bmin_time_ms\x18\x05 \x01(\x01\x12\x13\n\x0bmax_time_ms\x18\x06 \x01(\x01\x12\x14\n\x0c\x63\x61\x63he_misses\x18\x07 \x01(\x03\x12\x11\n\tcoalesced\x18\x08 \x01(\x03\x12\x18\n\x0bp50_time_ms\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0bp90_time_ms\x18\n \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bp99_time_ms\x18\x0b \x01(\x01H\x02\x88\x01\x01\x12.\n\nfirst_seen\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x06\x65rrors\x18\x0e \x03(\x0b\x32\x11.stats.ErrorCountB\x0e\n\x0c_p50_time_msB\x0e\n\x0c_p90_time_msB\x0e\n\x0c_p99_time_ms\";\n\nErrorCount\x12\x1e\n\x04kind\x18\x01 \x01(\x0e\x32\x10.stats.ErrorKind\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"D\n\x0eOperationCount\x12#\n\toperation\x18\x01 \x01(\x0e\x32\x10.stats.Operation\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xa5\x01\n\x06Totals\x12!\n\x03\x61ll\x18\x01 \x01(\x0b\x32\x14.stats.FibonacciStat\x12\x0f\n\x07numbers\x18\x02 \x01(\x03\x12$\n\x06\x66olded\x18\x03 \x01(\x0b\x32\x14.stats.FibonacciStat\x12\x16\n\x0e\x66olded_numbers\x18\x04 \x01(\x03\x12)\n\noperations\x18\x05 \x03(\x0b\x32\x15.stats.OperationCount\"V\n\x10ListStatsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x1b\n\x05order\x18\x03 \x01(\x0e\x32\x0c.stats.Order\"\xac\x01\n\x11ListStatsResponse\x12\x16\n\x0etotal_requests\x18\x01 \x01(\x03\x12-\n\x0f\x66ibonacci_stats\x18\x02 \x03(\x0b\x32\x14.stats.FibonacciStat\x12\x18\n\x10total_cache_hits\x18\x03 \x01(\x03\x12\x1d\n\x06totals\x18\x04 \x01(\x0b\x32\r.stats.Totals\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"\"\n\x15GetNumberStatsRequest\x12\t\n\x01n\x18\x01 \x01(\x05\"<\n\x16GetNumberStatsResponse\x12\"\n\x04stat\x18\x01 \x01(\x0b\x32\x14.stats.FibonacciStat\"@\n\x11WatchStatsRequest\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x94\x01\n\x12WatchStatsResponse\x12\x16\n\x0etotal_requests\x18\x01 \x01(\x03\x12-\n\x0f\x66ibonacci_stats\x18\x02 \x03(\x0b\x32\x14.stats.FibonacciStat\x12\x18\n\x10total_cache_hits\x18\x03 \x01(\x03\x12\x1d\n\x06totals\x18\x04 \x01(\x0b\x32\r.stats.Totals\"\x14\n\x12ListMinutesRequest\"9\n\x13ListMinutesResponse\x12\"\n\x07minutes\x18\x01 \x03(\x0b\x32\x11.stats.MinuteStat\"\xa3\x01\n\nMinuteStat\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrequest_count\x18\x02 \x01(\x03\x12\x12\n\ncache_hits\x18\x03 \x01(\x03\x12\x11\n\tcoalesced\x18\x04 \x01(\x03\x12\x0e\n\x06\x65rrors\x18\x05 \x01(\x03\x12\x17\n\x0f\x61verage_time_ms\x18\x06 \x01(\x01*g\n\tErrorKind\x12\x1a\n\x16\x45RROR_KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cWORKERS_BUSY\x10\x01\x12\x0f\n\x0bWORKER_LOST\x10\x02\x12\r\n\tCANCELLED\x10\x03\x12\x0c\n\x08INTERNAL\x10\x04*O\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\t\n\x05RANGE\x10\x01\x12\x0b\n\x07RESIDUE\x10\x02\x12\x0f\n\x0b\x44\x45SCRIPTION\x10\x03*T\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x42USIEST\x10\x01\x12\x0e\n\nLEAST_BUSY\x10\x02\x12\x05\n\x01N\x10\x03\x12\x10\n\x0cN_DESCENDING\x10\x04\x32\x94\x03\n\x05Stats\x12\x37\n\x08RecordNo\x12\x14.stats.RecordRequest\x1a\x15.stats.RecordResponse\x12\x38\n\x08GetStats\x12\x16.google.protobuf.Empty\x1a\x14.stats.StatsResponse\x12>\n\tListStats\x12\x17.stats.ListStatsRequest\x1a\x18.stats.ListStatsResponse\x12M\n\x0eGetNumberStats\x12\x1c.stats.GetNumberStatsRequest\x1a\x1d.stats.GetNumberStatsResponse\x12\x43\n\nWatchStats\x12\x18.stats.WatchStatsRequest\x1a\x19.stats.WatchStatsResponse0\x01\x12\x44\n\x0bListMinutes\x12\x19.stats.ListMinutesRequest\x1a\x1a.stats.ListMinutesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'service_kit.pb.stats.stats_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECORDREQUEST']._serialized_start=72
-  _globals['_RECORDREQUEST']._serialized_end=188
-  _globals['_NUMBERRECORD']._serialized_start=191
-  _globals['_NUMBERRECORD']._serialized_end=319
-  _globals['_RECORDRESPONSE']._serialized_start=321
-  _globals['_RECORDRESPONSE']._serialized_end=373
-  _globals['_STATSRESPONSE']._serialized_start=375
-  _globals['_STATSRESPONSE']._serialized_end=487
-  _globals['_FIBONACCISTAT']._serialized_start=490
-  _globals['_FIBONACCISTAT']._serialized_end=626
-  _globals['_LISTSTATSREQUEST']._serialized_start=628
-  _globals['_LISTSTATSREQUEST']._serialized_end=665
-  _globals['_LISTSTATSRESPONSE']._serialized_start=667
-  _globals['_LISTSTATSRESPONSE']._serialized_end=783
-  _globals['_STATS']._serialized_start=786
-  _globals['_STATS']._serialized_end=972
+  _globals['_ERRORKIND']._serialized_start=2524
+  _globals['_ERRORKIND']._serialized_end=2627
+  _globals['_OPERATION']._serialized_start=2629
+  _globals['_OPERATION']._serialized_end=2708
+  _globals['_ORDER']._serialized_start=2710
+  _globals['_ORDER']._serialized_end=2794
+  _globals['_RECORDREQUEST']._serialized_start=138
+  _globals['_RECORDREQUEST']._serialized_end=428
+  _globals['_NUMBERRECORD']._serialized_start=431
+  _globals['_NUMBERRECORD']._serialized_end=618
+  _globals['_ERRORRECORD']._serialized_start=620
+  _globals['_ERRORRECORD']._serialized_end=691
+  _globals['_OPERATIONRECORD']._serialized_start=693
+  _globals['_OPERATIONRECORD']._serialized_end=762
+  _globals['_RECORDRESPONSE']._serialized_start=764
+  _globals['_RECORDRESPONSE']._serialized_end=816
+  _globals['_STATSRESPONSE']._serialized_start=819
+  _globals['_STATSRESPONSE']._serialized_end=962
+  _globals['_FIBONACCISTAT']._serialized_start=965
+  _globals['_FIBONACCISTAT']._serialized_end=1398
+  _globals['_ERRORCOUNT']._serialized_start=1400
+  _globals['_ERRORCOUNT']._serialized_end=1459
+  _globals['_OPERATIONCOUNT']._serialized_start=1461
+  _globals['_OPERATIONCOUNT']._serialized_end=1529
+  _globals['_TOTALS']._serialized_start=1532
+  _globals['_TOTALS']._serialized_end=1697
+  _globals['_LISTSTATSREQUEST']._serialized_start=1699
+  _globals['_LISTSTATSREQUEST']._serialized_end=1785
+  _globals['_LISTSTATSRESPONSE']._serialized_start=1788
+  _globals['_LISTSTATSRESPONSE']._serialized_end=1960
+  _globals['_GETNUMBERSTATSREQUEST']._serialized_start=1962
+  _globals['_GETNUMBERSTATSREQUEST']._serialized_end=1996
+  _globals['_GETNUMBERSTATSRESPONSE']._serialized_start=1998
+  _globals['_GETNUMBERSTATSRESPONSE']._serialized_end=2058
+  _globals['_WATCHSTATSREQUEST']._serialized_start=2060
+  _globals['_WATCHSTATSREQUEST']._serialized_end=2124
+  _globals['_WATCHSTATSRESPONSE']._serialized_start=2127
+  _globals['_WATCHSTATSRESPONSE']._serialized_end=2275
+  _globals['_LISTMINUTESREQUEST']._serialized_start=2277
+  _globals['_LISTMINUTESREQUEST']._serialized_end=2297
+  _globals['_LISTMINUTESRESPONSE']._serialized_start=2299
+  _globals['_LISTMINUTESRESPONSE']._serialized_end=2356
+  _globals['_MINUTESTAT']._serialized_start=2359
+  _globals['_MINUTESTAT']._serialized_end=2522
+  _globals['_STATS']._serialized_start=2797
+  _globals['_STATS']._serialized_end=3201
 # @@protoc_insertion_point(module_scope)

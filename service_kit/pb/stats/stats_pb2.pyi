@@ -5,8 +5,11 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +21,87 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ErrorKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErrorKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERROR_KIND_UNSPECIFIED: _ErrorKind.ValueType  # 0
+    WORKERS_BUSY: _ErrorKind.ValueType  # 1
+    """Too many long computations waited already."""
+    WORKER_LOST: _ErrorKind.ValueType  # 2
+    """The process that computed the answer ended before it was done."""
+    CANCELLED: _ErrorKind.ValueType  # 3
+    """The caller went away, or its deadline passed."""
+    INTERNAL: _ErrorKind.ValueType  # 4
+    """A fault of the service itself."""
+
+class ErrorKind(_ErrorKind, metaclass=_ErrorKindEnumTypeWrapper):
+    """Why a well-formed request got no answer. A number that is not listed here may come from a newer sender."""
+
+ERROR_KIND_UNSPECIFIED: ErrorKind.ValueType  # 0
+WORKERS_BUSY: ErrorKind.ValueType  # 1
+"""Too many long computations waited already."""
+WORKER_LOST: ErrorKind.ValueType  # 2
+"""The process that computed the answer ended before it was done."""
+CANCELLED: ErrorKind.ValueType  # 3
+"""The caller went away, or its deadline passed."""
+INTERNAL: ErrorKind.ValueType  # 4
+"""A fault of the service itself."""
+Global___ErrorKind: _TypeAlias = ErrorKind  # noqa: Y015
+
+class _Operation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OPERATION_UNSPECIFIED: _Operation.ValueType  # 0
+    RANGE: _Operation.ValueType  # 1
+    RESIDUE: _Operation.ValueType  # 2
+    DESCRIPTION: _Operation.ValueType  # 3
+
+class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
+    """A number that is not listed here may come from a newer sender."""
+
+OPERATION_UNSPECIFIED: Operation.ValueType  # 0
+RANGE: Operation.ValueType  # 1
+RESIDUE: Operation.ValueType  # 2
+DESCRIPTION: Operation.ValueType  # 3
+Global___Operation: _TypeAlias = Operation  # noqa: Y015
+
+class _Order:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Order.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORDER_UNSPECIFIED: _Order.ValueType  # 0
+    """The busiest first."""
+    BUSIEST: _Order.ValueType  # 1
+    """The most requests first, the smaller n among equals."""
+    LEAST_BUSY: _Order.ValueType  # 2
+    """The fewest requests first, the larger n among equals."""
+    N: _Order.ValueType  # 3
+    """The smallest n first."""
+    N_DESCENDING: _Order.ValueType  # 4
+    """The largest n first."""
+
+class Order(_Order, metaclass=_OrderEnumTypeWrapper): ...
+
+ORDER_UNSPECIFIED: Order.ValueType  # 0
+"""The busiest first."""
+BUSIEST: Order.ValueType  # 1
+"""The most requests first, the smaller n among equals."""
+LEAST_BUSY: Order.ValueType  # 2
+"""The fewest requests first, the larger n among equals."""
+N: Order.ValueType  # 3
+"""The smallest n first."""
+N_DESCENDING: Order.ValueType  # 4
+"""The largest n first."""
+Global___Order: _TypeAlias = Order  # noqa: Y015
+
 @_typing.final
 class RecordRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -27,6 +111,10 @@ class RecordRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     n: _builtins.int
     """The index that was answered."""
     duration: _builtins.int
@@ -37,8 +125,22 @@ class RecordRequest(_message.Message):
     """Rises with each batch of a source, from 1; gaps are legal."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___NumberRecord]:
-        """1 to 1,000 records of strictly rising n."""
+        """With a source 1 to 1,000 entries in this and the two other lists together; here of strictly rising n."""
 
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorRecord]:
+        """Requests that were well-formed and got no answer; of strictly rising n, and of rising kind for one n."""
+
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperationRecord]:
+        """Uses that are answered with no single number; of strictly rising operation."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When what the batch tells of began and ended, by the sender's clock. Absent: when it arrived."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -47,10 +149,14 @@ class RecordRequest(_message.Message):
         source: _builtins.str = ...,
         sequence: _builtins.int = ...,
         records: _abc.Iterable[Global___NumberRecord] | None = ...,
+        errors: _abc.Iterable[Global___ErrorRecord] | None = ...,
+        operations: _abc.Iterable[Global___OperationRecord] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "n", b"n", "records", b"records", "sequence", b"sequence", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "end_time", b"end_time", "errors", b"errors", "n", b"n", "operations", b"operations", "records", b"records", "sequence", b"sequence", "source", b"source", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -68,6 +174,9 @@ class NumberRecord(_message.Message):
     TOTAL_DURATION_FIELD_NUMBER: _builtins.int
     MIN_DURATION_FIELD_NUMBER: _builtins.int
     MAX_DURATION_FIELD_NUMBER: _builtins.int
+    COALESCED_FIELD_NUMBER: _builtins.int
+    BUCKETS_FIELD_NUMBER: _builtins.int
+    BUCKET_COUNTS_FIELD_NUMBER: _builtins.int
     n: _builtins.int
     count: _builtins.int
     """Requests that were answered, at least 1."""
@@ -77,6 +186,17 @@ class NumberRecord(_message.Message):
     """The sum of their times, the shortest and the longest, in nanoseconds."""
     min_duration: _builtins.int
     max_duration: _builtins.int
+    coalesced: _builtins.int
+    """Those that shared a computation which another request had begun. Neither hits nor coalesced: the misses."""
+    @_builtins.property
+    def buckets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The histogram of the times: how many fell into which bucket, in rising order of the bucket; the counts add up to
+        count. Both lists may be empty. A time of fewer than 5 bits, in nanoseconds, is its own bucket; one of more bits
+        is in bucket 8 * (bits - 4) + its 4 leading bits. The middle of a bucket is then at most 1/16 off; the last is 383.
+        """
+
+    @_builtins.property
+    def bucket_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     def __init__(
         self,
         *,
@@ -86,14 +206,66 @@ class NumberRecord(_message.Message):
         total_duration: _builtins.int = ...,
         min_duration: _builtins.int = ...,
         max_duration: _builtins.int = ...,
+        coalesced: _builtins.int = ...,
+        buckets: _abc.Iterable[_builtins.int] | None = ...,
+        bucket_counts: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_hits", b"cache_hits", "count", b"count", "max_duration", b"max_duration", "min_duration", b"min_duration", "n", b"n", "total_duration", b"total_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_counts", b"bucket_counts", "buckets", b"buckets", "cache_hits", b"cache_hits", "coalesced", b"coalesced", "count", b"count", "max_duration", b"max_duration", "min_duration", b"min_duration", "n", b"n", "total_duration", b"total_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NumberRecord: _TypeAlias = NumberRecord  # noqa: Y015
+
+@_typing.final
+class ErrorRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    N_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    n: _builtins.int
+    kind: Global___ErrorKind.ValueType
+    count: _builtins.int
+    """At least 1."""
+    def __init__(
+        self,
+        *,
+        n: _builtins.int = ...,
+        kind: Global___ErrorKind.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind", "n", b"n"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErrorRecord: _TypeAlias = ErrorRecord  # noqa: Y015
+
+@_typing.final
+class OperationRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    operation: Global___Operation.ValueType
+    count: _builtins.int
+    """At least 1."""
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperationRecord: _TypeAlias = OperationRecord  # noqa: Y015
 
 @_typing.final
 class RecordResponse(_message.Message):
@@ -125,20 +297,24 @@ class StatsResponse(_message.Message):
     TOTAL_REQUESTS_FIELD_NUMBER: _builtins.int
     FIBONACCI_STATS_FIELD_NUMBER: _builtins.int
     TOTAL_CACHE_HITS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
     total_requests: _builtins.int
     total_cache_hits: _builtins.int
     @_builtins.property
     def fibonacci_stats(self) -> _containers.RepeatedCompositeFieldContainer[Global___FibonacciStat]: ...
+    @_builtins.property
+    def totals(self) -> Global___Totals: ...
     def __init__(
         self,
         *,
         total_requests: _builtins.int = ...,
         fibonacci_stats: _abc.Iterable[Global___FibonacciStat] | None = ...,
         total_cache_hits: _builtins.int = ...,
+        totals: Global___Totals | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fibonacci_stats", b"fibonacci_stats", "total_cache_hits", b"total_cache_hits", "total_requests", b"total_requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fibonacci_stats", b"fibonacci_stats", "total_cache_hits", b"total_cache_hits", "total_requests", b"total_requests", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -154,6 +330,14 @@ class FibonacciStat(_message.Message):
     CACHE_HITS_FIELD_NUMBER: _builtins.int
     MIN_TIME_MS_FIELD_NUMBER: _builtins.int
     MAX_TIME_MS_FIELD_NUMBER: _builtins.int
+    CACHE_MISSES_FIELD_NUMBER: _builtins.int
+    COALESCED_FIELD_NUMBER: _builtins.int
+    P50_TIME_MS_FIELD_NUMBER: _builtins.int
+    P90_TIME_MS_FIELD_NUMBER: _builtins.int
+    P99_TIME_MS_FIELD_NUMBER: _builtins.int
+    FIRST_SEEN_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
     n: _builtins.int
     request_count: _builtins.int
     average_time_ms: _builtins.float
@@ -161,6 +345,18 @@ class FibonacciStat(_message.Message):
     cache_hits: _builtins.int
     min_time_ms: _builtins.float
     max_time_ms: _builtins.float
+    cache_misses: _builtins.int
+    coalesced: _builtins.int
+    p50_time_ms: _builtins.float
+    """At most 1/16 off. Absent where no histogram is kept: it is for the 10,000 busiest numbers."""
+    p90_time_ms: _builtins.float
+    p99_time_ms: _builtins.float
+    @_builtins.property
+    def first_seen(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def last_seen(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorCount]: ...
     def __init__(
         self,
         *,
@@ -170,30 +366,142 @@ class FibonacciStat(_message.Message):
         cache_hits: _builtins.int = ...,
         min_time_ms: _builtins.float = ...,
         max_time_ms: _builtins.float = ...,
+        cache_misses: _builtins.int = ...,
+        coalesced: _builtins.int = ...,
+        p50_time_ms: _builtins.float | None = ...,
+        p90_time_ms: _builtins.float | None = ...,
+        p99_time_ms: _builtins.float | None = ...,
+        first_seen: _timestamp_pb2.Timestamp | None = ...,
+        last_seen: _timestamp_pb2.Timestamp | None = ...,
+        errors: _abc.Iterable[Global___ErrorCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_p50_time_ms", b"_p50_time_ms", "_p90_time_ms", b"_p90_time_ms", "_p99_time_ms", b"_p99_time_ms", "first_seen", b"first_seen", "last_seen", b"last_seen", "p50_time_ms", b"p50_time_ms", "p90_time_ms", b"p90_time_ms", "p99_time_ms", b"p99_time_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_p50_time_ms", b"_p50_time_ms", "_p90_time_ms", b"_p90_time_ms", "_p99_time_ms", b"_p99_time_ms", "average_time_ms", b"average_time_ms", "cache_hits", b"cache_hits", "cache_misses", b"cache_misses", "coalesced", b"coalesced", "errors", b"errors", "first_seen", b"first_seen", "last_seen", b"last_seen", "max_time_ms", b"max_time_ms", "min_time_ms", b"min_time_ms", "n", b"n", "p50_time_ms", b"p50_time_ms", "p90_time_ms", b"p90_time_ms", "p99_time_ms", b"p99_time_ms", "request_count", b"request_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__p50_time_ms: _TypeAlias = _typing.Literal["p50_time_ms"]  # noqa: Y015
+    _WhichOneofArgType__p50_time_ms: _TypeAlias = _typing.Literal["_p50_time_ms", b"_p50_time_ms"]  # noqa: Y015
+    _WhichOneofReturnType__p90_time_ms: _TypeAlias = _typing.Literal["p90_time_ms"]  # noqa: Y015
+    _WhichOneofArgType__p90_time_ms: _TypeAlias = _typing.Literal["_p90_time_ms", b"_p90_time_ms"]  # noqa: Y015
+    _WhichOneofReturnType__p99_time_ms: _TypeAlias = _typing.Literal["p99_time_ms"]  # noqa: Y015
+    _WhichOneofArgType__p99_time_ms: _TypeAlias = _typing.Literal["_p99_time_ms", b"_p99_time_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p50_time_ms) -> _WhichOneofReturnType__p50_time_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p90_time_ms) -> _WhichOneofReturnType__p90_time_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p99_time_ms) -> _WhichOneofReturnType__p99_time_ms | None: ...
+
+Global___FibonacciStat: _TypeAlias = FibonacciStat  # noqa: Y015
+
+@_typing.final
+class ErrorCount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    kind: Global___ErrorKind.ValueType
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        kind: Global___ErrorKind.ValueType = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_time_ms", b"average_time_ms", "cache_hits", b"cache_hits", "max_time_ms", b"max_time_ms", "min_time_ms", b"min_time_ms", "n", b"n", "request_count", b"request_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___FibonacciStat: _TypeAlias = FibonacciStat  # noqa: Y015
+Global___ErrorCount: _TypeAlias = ErrorCount  # noqa: Y015
+
+@_typing.final
+class OperationCount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    operation: Global___Operation.ValueType
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        operation: Global___Operation.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperationCount: _TypeAlias = OperationCount  # noqa: Y015
+
+@_typing.final
+class Totals(_message.Message):
+    """What happened to all numbers together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALL_FIELD_NUMBER: _builtins.int
+    NUMBERS_FIELD_NUMBER: _builtins.int
+    FOLDED_FIELD_NUMBER: _builtins.int
+    FOLDED_NUMBERS_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    numbers: _builtins.int
+    """How many numbers have a row of their own."""
+    folded_numbers: _builtins.int
+    """How many rows were folded; a number that came back and was folded again is counted again."""
+    @_builtins.property
+    def all(self) -> Global___FibonacciStat:
+        """The same fields as those of one number; its n stays 0."""
+
+    @_builtins.property
+    def folded(self) -> Global___FibonacciStat:
+        """The least used numbers, which have no row of their own any more because there were too many: one row for them all."""
+
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperationCount]: ...
+    def __init__(
+        self,
+        *,
+        all: Global___FibonacciStat | None = ...,
+        numbers: _builtins.int = ...,
+        folded: Global___FibonacciStat | None = ...,
+        folded_numbers: _builtins.int = ...,
+        operations: _abc.Iterable[Global___OperationCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "folded", b"folded"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "folded", b"folded", "folded_numbers", b"folded_numbers", "numbers", b"numbers", "operations", b"operations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Totals: _TypeAlias = Totals  # noqa: Y015
 
 @_typing.final
 class ListStatsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """From 1 to 1,000; 0 means 100."""
+    page_token: _builtins.str
+    """What the page before returned as next_page_token, with the same order; empty for the first page."""
+    order: Global___Order.ValueType
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        order: Global___Order.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -206,21 +514,197 @@ class ListStatsResponse(_message.Message):
     TOTAL_REQUESTS_FIELD_NUMBER: _builtins.int
     FIBONACCI_STATS_FIELD_NUMBER: _builtins.int
     TOTAL_CACHE_HITS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     total_requests: _builtins.int
     total_cache_hits: _builtins.int
+    next_page_token: _builtins.str
+    """Empty where this page is the last."""
     @_builtins.property
     def fibonacci_stats(self) -> _containers.RepeatedCompositeFieldContainer[Global___FibonacciStat]: ...
+    @_builtins.property
+    def totals(self) -> Global___Totals: ...
     def __init__(
         self,
         *,
         total_requests: _builtins.int = ...,
         fibonacci_stats: _abc.Iterable[Global___FibonacciStat] | None = ...,
         total_cache_hits: _builtins.int = ...,
+        totals: Global___Totals | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fibonacci_stats", b"fibonacci_stats", "total_cache_hits", b"total_cache_hits", "total_requests", b"total_requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fibonacci_stats", b"fibonacci_stats", "next_page_token", b"next_page_token", "total_cache_hits", b"total_cache_hits", "total_requests", b"total_requests", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListStatsResponse: _TypeAlias = ListStatsResponse  # noqa: Y015
+
+@_typing.final
+class GetNumberStatsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    N_FIELD_NUMBER: _builtins.int
+    n: _builtins.int
+    def __init__(
+        self,
+        *,
+        n: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["n", b"n"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNumberStatsRequest: _TypeAlias = GetNumberStatsRequest  # noqa: Y015
+
+@_typing.final
+class GetNumberStatsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stat(self) -> Global___FibonacciStat: ...
+    def __init__(
+        self,
+        *,
+        stat: Global___FibonacciStat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stat", b"stat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stat", b"stat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNumberStatsResponse: _TypeAlias = GetNumberStatsResponse  # noqa: Y015
+
+@_typing.final
+class WatchStatsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """The least time between two messages, from 0.1 s to 60 s; absent means 1 s."""
+
+    def __init__(
+        self,
+        *,
+        interval: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchStatsRequest: _TypeAlias = WatchStatsRequest  # noqa: Y015
+
+@_typing.final
+class WatchStatsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_REQUESTS_FIELD_NUMBER: _builtins.int
+    FIBONACCI_STATS_FIELD_NUMBER: _builtins.int
+    TOTAL_CACHE_HITS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    total_requests: _builtins.int
+    total_cache_hits: _builtins.int
+    @_builtins.property
+    def fibonacci_stats(self) -> _containers.RepeatedCompositeFieldContainer[Global___FibonacciStat]:
+        """All of the 100 busiest in the first message, what is new or changed in the others."""
+
+    @_builtins.property
+    def totals(self) -> Global___Totals: ...
+    def __init__(
+        self,
+        *,
+        total_requests: _builtins.int = ...,
+        fibonacci_stats: _abc.Iterable[Global___FibonacciStat] | None = ...,
+        total_cache_hits: _builtins.int = ...,
+        totals: Global___Totals | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fibonacci_stats", b"fibonacci_stats", "total_cache_hits", b"total_cache_hits", "total_requests", b"total_requests", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchStatsResponse: _TypeAlias = WatchStatsResponse  # noqa: Y015
+
+@_typing.final
+class ListMinutesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMinutesRequest: _TypeAlias = ListMinutesRequest  # noqa: Y015
+
+@_typing.final
+class ListMinutesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MINUTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def minutes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MinuteStat]: ...
+    def __init__(
+        self,
+        *,
+        minutes: _abc.Iterable[Global___MinuteStat] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["minutes", b"minutes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMinutesResponse: _TypeAlias = ListMinutesResponse  # noqa: Y015
+
+@_typing.final
+class MinuteStat(_message.Message):
+    """What happened in one minute of the senders' clocks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_COUNT_FIELD_NUMBER: _builtins.int
+    CACHE_HITS_FIELD_NUMBER: _builtins.int
+    COALESCED_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    AVERAGE_TIME_MS_FIELD_NUMBER: _builtins.int
+    request_count: _builtins.int
+    cache_hits: _builtins.int
+    coalesced: _builtins.int
+    errors: _builtins.int
+    average_time_ms: _builtins.float
+    """The mean time of an answer, in milliseconds."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The beginning of the minute."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        request_count: _builtins.int = ...,
+        cache_hits: _builtins.int = ...,
+        coalesced: _builtins.int = ...,
+        errors: _builtins.int = ...,
+        average_time_ms: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_time_ms", b"average_time_ms", "cache_hits", b"cache_hits", "coalesced", b"coalesced", "errors", b"errors", "request_count", b"request_count", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MinuteStat: _TypeAlias = MinuteStat  # noqa: Y015

@@ -51,6 +51,21 @@ class StatsStub:
                 request_serializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.ListStatsRequest.SerializeToString,
                 response_deserializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.ListStatsResponse.FromString,
                 _registered_method=True)
+        self.GetNumberStats = channel.unary_unary(
+                '/stats.Stats/GetNumberStats',
+                request_serializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.GetNumberStatsRequest.SerializeToString,
+                response_deserializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.GetNumberStatsResponse.FromString,
+                _registered_method=True)
+        self.WatchStats = channel.unary_stream(
+                '/stats.Stats/WatchStats',
+                request_serializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.WatchStatsRequest.SerializeToString,
+                response_deserializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.WatchStatsResponse.FromString,
+                _registered_method=True)
+        self.ListMinutes = channel.unary_unary(
+                '/stats.Stats/ListMinutes',
+                request_serializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.ListMinutesRequest.SerializeToString,
+                response_deserializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.ListMinutesResponse.FromString,
+                _registered_method=True)
 
 
 class StatsServicer:
@@ -61,7 +76,7 @@ class StatsServicer:
         """Adds one request, or a batch of them.
 
         Without a source: one request for n that took duration. It is counted at every call.
-        With a source: records holds the batch, and n and duration stay 0. A sequence that is not above the
+        With a source: the lists hold the batch, and n and duration stay 0. A sequence that is not above the
         source's last one was applied before: it is answered with success and duplicate, and not counted again.
         INVALID_ARGUMENT, with a BadRequest detail that names the field, applies nothing.
         """
@@ -77,7 +92,32 @@ class StatsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListStats(self, request, context):
-        """Returns the totals and as many of the busiest numbers as asked for, the busiest first.
+        """Returns the totals and one page of the numbers. A page begins behind the last number of the page before, as busy
+        as that number was then; a number that grows busier between two pages may be on both or on neither.
+        INVALID_ARGUMENT, with a BadRequest detail: page_size, page_token or order is none that is known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNumberStats(self, request, context):
+        """Returns what is known of one number. NOT_FOUND where it was never asked for, or has no row of its own any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchStats(self, request, context):
+        """Streams changes: the totals and the 100 busiest numbers at once, then, at most once an interval and only after a
+        change, the totals and those of the 100 busiest numbers that are new among them or have changed.
+        RESOURCE_EXHAUSTED where too many watch already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMinutes(self, request, context):
+        """Returns the totals of each minute of the last 24 hours in which anything happened, the oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,6 +140,21 @@ def add_StatsServicer_to_server(servicer, server):
                     servicer.ListStats,
                     request_deserializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.ListStatsRequest.FromString,
                     response_serializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.ListStatsResponse.SerializeToString,
+            ),
+            'GetNumberStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNumberStats,
+                    request_deserializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.GetNumberStatsRequest.FromString,
+                    response_serializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.GetNumberStatsResponse.SerializeToString,
+            ),
+            'WatchStats': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchStats,
+                    request_deserializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.WatchStatsRequest.FromString,
+                    response_serializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.WatchStatsResponse.SerializeToString,
+            ),
+            'ListMinutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMinutes,
+                    request_deserializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.ListMinutesRequest.FromString,
+                    response_serializer=service__kit_dot_pb_dot_stats_dot_stats__pb2.ListMinutesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -184,6 +239,87 @@ class Stats:
             '/stats.Stats/ListStats',
             service__kit_dot_pb_dot_stats_dot_stats__pb2.ListStatsRequest.SerializeToString,
             service__kit_dot_pb_dot_stats_dot_stats__pb2.ListStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNumberStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stats.Stats/GetNumberStats',
+            service__kit_dot_pb_dot_stats_dot_stats__pb2.GetNumberStatsRequest.SerializeToString,
+            service__kit_dot_pb_dot_stats_dot_stats__pb2.GetNumberStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/stats.Stats/WatchStats',
+            service__kit_dot_pb_dot_stats_dot_stats__pb2.WatchStatsRequest.SerializeToString,
+            service__kit_dot_pb_dot_stats_dot_stats__pb2.WatchStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMinutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stats.Stats/ListMinutes',
+            service__kit_dot_pb_dot_stats_dot_stats__pb2.ListMinutesRequest.SerializeToString,
+            service__kit_dot_pb_dot_stats_dot_stats__pb2.ListMinutesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,14 +38,26 @@ class StatsStub:
     """Adds one request, or a batch of them.
 
     Without a source: one request for n that took duration. It is counted at every call.
-    With a source: records holds the batch, and n and duration stay 0. A sequence that is not above the
+    With a source: the lists hold the batch, and n and duration stay 0. A sequence that is not above the
     source's last one was applied before: it is answered with success and duplicate, and not counted again.
     INVALID_ARGUMENT, with a BadRequest detail that names the field, applies nothing.
     """
     GetStats: _grpc.UnaryUnaryMultiCallable[_empty_pb2.Empty, _stats_pb2.StatsResponse]
     """Returns the totals and the 100 busiest numbers, the busiest first."""
     ListStats: _grpc.UnaryUnaryMultiCallable[_stats_pb2.ListStatsRequest, _stats_pb2.ListStatsResponse]
-    """Returns the totals and as many of the busiest numbers as asked for, the busiest first."""
+    """Returns the totals and one page of the numbers. A page begins behind the last number of the page before, as busy
+    as that number was then; a number that grows busier between two pages may be on both or on neither.
+    INVALID_ARGUMENT, with a BadRequest detail: page_size, page_token or order is none that is known.
+    """
+    GetNumberStats: _grpc.UnaryUnaryMultiCallable[_stats_pb2.GetNumberStatsRequest, _stats_pb2.GetNumberStatsResponse]
+    """Returns what is known of one number. NOT_FOUND where it was never asked for, or has no row of its own any more."""
+    WatchStats: _grpc.UnaryStreamMultiCallable[_stats_pb2.WatchStatsRequest, _stats_pb2.WatchStatsResponse]
+    """Streams changes: the totals and the 100 busiest numbers at once, then, at most once an interval and only after a
+    change, the totals and those of the 100 busiest numbers that are new among them or have changed.
+    RESOURCE_EXHAUSTED where too many watch already.
+    """
+    ListMinutes: _grpc.UnaryUnaryMultiCallable[_stats_pb2.ListMinutesRequest, _stats_pb2.ListMinutesResponse]
+    """Returns the totals of each minute of the last 24 hours in which anything happened, the oldest first."""
 
 @_typing.type_check_only
 class StatsAsyncStub(StatsStub):
@@ -56,14 +68,26 @@ class StatsAsyncStub(StatsStub):
     """Adds one request, or a batch of them.
 
     Without a source: one request for n that took duration. It is counted at every call.
-    With a source: records holds the batch, and n and duration stay 0. A sequence that is not above the
+    With a source: the lists hold the batch, and n and duration stay 0. A sequence that is not above the
     source's last one was applied before: it is answered with success and duplicate, and not counted again.
     INVALID_ARGUMENT, with a BadRequest detail that names the field, applies nothing.
     """
     GetStats: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _stats_pb2.StatsResponse]  # type: ignore[assignment]
     """Returns the totals and the 100 busiest numbers, the busiest first."""
     ListStats: _aio.UnaryUnaryMultiCallable[_stats_pb2.ListStatsRequest, _stats_pb2.ListStatsResponse]  # type: ignore[assignment]
-    """Returns the totals and as many of the busiest numbers as asked for, the busiest first."""
+    """Returns the totals and one page of the numbers. A page begins behind the last number of the page before, as busy
+    as that number was then; a number that grows busier between two pages may be on both or on neither.
+    INVALID_ARGUMENT, with a BadRequest detail: page_size, page_token or order is none that is known.
+    """
+    GetNumberStats: _aio.UnaryUnaryMultiCallable[_stats_pb2.GetNumberStatsRequest, _stats_pb2.GetNumberStatsResponse]  # type: ignore[assignment]
+    """Returns what is known of one number. NOT_FOUND where it was never asked for, or has no row of its own any more."""
+    WatchStats: _aio.UnaryStreamMultiCallable[_stats_pb2.WatchStatsRequest, _stats_pb2.WatchStatsResponse]  # type: ignore[assignment]
+    """Streams changes: the totals and the 100 busiest numbers at once, then, at most once an interval and only after a
+    change, the totals and those of the 100 busiest numbers that are new among them or have changed.
+    RESOURCE_EXHAUSTED where too many watch already.
+    """
+    ListMinutes: _aio.UnaryUnaryMultiCallable[_stats_pb2.ListMinutesRequest, _stats_pb2.ListMinutesResponse]  # type: ignore[assignment]
+    """Returns the totals of each minute of the last 24 hours in which anything happened, the oldest first."""
 
 class StatsServicer(metaclass=_abc_1.ABCMeta):
     """The account of every Fibonacci number that was answered."""
@@ -77,7 +101,7 @@ class StatsServicer(metaclass=_abc_1.ABCMeta):
         """Adds one request, or a batch of them.
 
         Without a source: one request for n that took duration. It is counted at every call.
-        With a source: records holds the batch, and n and duration stay 0. A sequence that is not above the
+        With a source: the lists hold the batch, and n and duration stay 0. A sequence that is not above the
         source's last one was applied before: it is answered with success and duplicate, and not counted again.
         INVALID_ARGUMENT, with a BadRequest detail that names the field, applies nothing.
         """
@@ -96,6 +120,36 @@ class StatsServicer(metaclass=_abc_1.ABCMeta):
         request: _stats_pb2.ListStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stats_pb2.ListStatsResponse, _abc.Awaitable[_stats_pb2.ListStatsResponse]]:
-        """Returns the totals and as many of the busiest numbers as asked for, the busiest first."""
+        """Returns the totals and one page of the numbers. A page begins behind the last number of the page before, as busy
+        as that number was then; a number that grows busier between two pages may be on both or on neither.
+        INVALID_ARGUMENT, with a BadRequest detail: page_size, page_token or order is none that is known.
+        """
+
+    @_abc_1.abstractmethod
+    def GetNumberStats(
+        self,
+        request: _stats_pb2.GetNumberStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_pb2.GetNumberStatsResponse, _abc.Awaitable[_stats_pb2.GetNumberStatsResponse]]:
+        """Returns what is known of one number. NOT_FOUND where it was never asked for, or has no row of its own any more."""
+
+    @_abc_1.abstractmethod
+    def WatchStats(
+        self,
+        request: _stats_pb2.WatchStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_stats_pb2.WatchStatsResponse], _abc.AsyncIterator[_stats_pb2.WatchStatsResponse]]:
+        """Streams changes: the totals and the 100 busiest numbers at once, then, at most once an interval and only after a
+        change, the totals and those of the 100 busiest numbers that are new among them or have changed.
+        RESOURCE_EXHAUSTED where too many watch already.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMinutes(
+        self,
+        request: _stats_pb2.ListMinutesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stats_pb2.ListMinutesResponse, _abc.Awaitable[_stats_pb2.ListMinutesResponse]]:
+        """Returns the totals of each minute of the last 24 hours in which anything happened, the oldest first."""
 
 def add_StatsServicer_to_server(servicer: StatsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,18 +1,17 @@
-"""Typed clients of the two gRPC services: values and schemas out, protobuf inside."""
+"""The typed client of fibonacci_service: values and schemas out, protobuf inside."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-import grpc
 from google.protobuf.message import Message
 
+from api_gateway.calls import answered, metadata, opened
 from api_gateway.coalescer import Coalescer
-from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, UpstreamError
+from api_gateway.errors import UpstreamError
 from api_gateway.number_stream import NumberStream
 from api_gateway.range_stream import RangeStream
 from api_gateway.retries import Caller
-from api_gateway.schemas import FibonacciDescription, NumberStats, Prediction, Stats
+from api_gateway.schemas import FibonacciDescription, Prediction
 from service_kit.pb.fibonacci.fib_pb2 import (
     DECIMAL,
     BatchGetFibItem,
@@ -26,15 +25,11 @@ from service_kit.pb.fibonacci.fib_pb2 import (
     StreamFibRequest,
     StreamRangeRequest,
 )
-from service_kit.pb.stats.stats_pb2 import FibonacciStat, ListStatsRequest, ListStatsResponse
-from service_kit.request_id import METADATA_KEY, current_request_id
 
 if TYPE_CHECKING:
     from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
-    from service_kit.pb.stats.stats_pb2_grpc import StatsAsyncStub
 
 T = TypeVar("T")
-Stream = TypeVar("Stream", NumberStream, RangeStream)
 
 #: The largest index whose request may share a batch; a dearer one goes alone, so that nothing waits behind it.
 COALESCED_MAX_N = 1_000
@@ -76,7 +71,7 @@ class FibonacciClient:
 
         async def attempt(deadline: float) -> list[str]:
             try:
-                response = await _answered(self._stub.BatchGetFib, request, deadline)
+                response = await answered(self._stub.BatchGetFib, request, deadline)
             except UpstreamError as error:
                 raise error.at(field) from None
             return [_digits(result, f"{field}[{position}]") for position, result in enumerate(response.results)]
@@ -112,91 +107,27 @@ class FibonacciClient:
         return await self._caller.call(lambda _deadline: self._open_range(request))
 
     async def _open_range(self, request: StreamRangeRequest) -> RangeStream:
-        call = self._stub.StreamRange(request, wait_for_ready=True, metadata=_metadata())
+        call = self._stub.StreamRange(request, wait_for_ready=True, metadata=metadata())
         stream = RangeStream(call, request, service=self._caller.service, stall_seconds=self._stall_seconds)
-        return await _opened(stream)
+        return await opened(stream)
 
     async def _call(self, method: Callable[..., Awaitable[T]], request: Message) -> T:
-        return await self._caller.call(lambda deadline: _answered(method, request, deadline))
+        return await self._caller.call(lambda deadline: answered(method, request, deadline))
 
     async def _open_stream(self, request: StreamFibRequest) -> NumberStream:
         # gRPC would apply a timeout to the whole call and cut off a client that reads slowly.
-        call = self._stub.StreamFib(request, wait_for_ready=True, metadata=_metadata())
+        call = self._stub.StreamFib(request, wait_for_ready=True, metadata=metadata())
         stream = NumberStream(call, request, service=self._caller.service, stall_seconds=self._stall_seconds)
-        return await _opened(stream)
+        return await opened(stream)
 
     async def _get_alone(self, request: FibonacciRequest, deadline: float) -> FibonacciResponse:
-        return await _answered(self._stub.GetFib, request, deadline)
+        return await answered(self._stub.GetFib, request, deadline)
 
     def connected(self) -> bool:
         return self._caller.connected()
-
-
-class StatsClient:
-    def __init__(self, *, stub: "StatsAsyncStub", caller: Caller) -> None:
-        self._stub = stub
-        self._caller = caller
-
-    async def list(self, *, limit: int) -> Stats:
-        """The totals and the busiest numbers. Raises UpstreamError or ServiceUnavailable.
-
-        Statistics are never urgent: a service that is reached and does not answer counts as unavailable too.
-        """
-        request = ListStatsRequest(page_size=limit)
-        try:
-            return _stats(await self._caller.call(lambda deadline: _answered(self._stub.ListStats, request, deadline)))
-        except DeadlineExceeded as error:
-            raise ServiceUnavailable(error.service) from error
-
-    def connected(self) -> bool:
-        return self._caller.connected()
-
-
-async def _answered(method: Callable[..., Awaitable[T]], request: Message, deadline: float) -> T:
-    """One attempt, by a deadline of the loop's clock. Raises UpstreamError."""
-    timeout = deadline - asyncio.get_running_loop().time()
-    try:
-        return await method(request, timeout=timeout, wait_for_ready=True, metadata=_metadata())
-    except grpc.aio.AioRpcError as error:
-        raise UpstreamError.from_call(error) from None
-
-
-async def _opened(stream: Stream) -> Stream:
-    """The stream once its first message is there. Raises UpstreamError."""
-    try:
-        await stream.open()
-    except grpc.aio.AioRpcError as error:
-        raise UpstreamError.from_call(error) from None
-    except BaseException:
-        stream.close()
-        raise
-    return stream
 
 
 def _digits(result: BatchGetFibResult, place: str) -> str:
     if result.HasField("error"):
         raise UpstreamError.from_status(result.error).at(place)
     return result.response.value.decode("ascii")
-
-
-def _metadata() -> tuple[tuple[str, str], ...]:
-    return ((METADATA_KEY, current_request_id.get()),)
-
-
-def _stats(response: ListStatsResponse) -> Stats:
-    return Stats(
-        total_requests=response.total_requests,
-        total_cache_hits=response.total_cache_hits,
-        fibonacci_stats=[_number_stats(stat) for stat in response.fibonacci_stats],
-    )
-
-
-def _number_stats(stat: FibonacciStat) -> NumberStats:
-    return NumberStats(
-        n=stat.n,
-        request_count=stat.request_count,
-        average_time_ms=stat.average_time_ms,
-        min_time_ms=stat.min_time_ms,
-        max_time_ms=stat.max_time_ms,
-        cache_hits=stat.cache_hits,
-    )
