@@ -163,12 +163,10 @@ def test_the_bounds_themselves_are_a_range(start: int, count: int) -> None:
     RangeReader(pool=pool_of(), max_index=MAX_INDEX, observers=[]).check(start, count)
 
 
-async def test_busy_workers_refuse_a_long_range(reader: RangeReader, pool: ObservedPool, observed: Observed) -> None:
+async def test_busy_workers_refuse_a_long_range(reader: RangeReader, pool: ObservedPool) -> None:
     async with pool.run("terms", **ENDLESS):
         with pytest.raises(WorkersBusy):
             await read(reader, 100_000, 1_000)
-
-    assert observed == Observed()
 
 
 async def test_a_slice_that_loses_one_worker_after_another_ends_its_range(
@@ -211,3 +209,14 @@ async def test_a_range_counts_from_its_first_piece_on_whatever_its_reader_does_t
         assert observed == Observed(operations=[Operation.RANGE])
 
     assert observed == Observed(operations=[Operation.RANGE])
+
+
+async def test_a_range_without_a_first_piece_is_no_operation(
+    reader: RangeReader, pool: ObservedPool, observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "INLINE_SECONDS", 0)
+    async with pool.run("terms", **ENDLESS):
+        with pytest.raises(WorkersBusy):
+            await read(reader, 100_000, 1_000)
+
+    assert observed == Observed()
