@@ -49,8 +49,8 @@ async def serving(
     """Serves until it is left, and yields the port.
 
     On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, `end_streams` ends the service's
-    streams that have no end of their own, then calls in flight get `drain_timeout_seconds` to finish. Raises CannotStart
-    when the address is taken.
+    streams that have no end of their own, then calls in flight get `drain_timeout_seconds` to finish.
+    Raises CannotStart when the address is taken.
     """
     server = grpc.aio.server(interceptors=list(interceptors), options=_OPTIONS)
     health_servicer = HealthServicer()

@@ -87,7 +87,7 @@ class SqlStore:
             all=found.get(ALL, Measures()),
             numbers=number_of_rows,
             folded=found.get(FOLDED, Measures()),
-            operations={operation: count for operation, count in operations},
+            operations=dict(operations.tuples().all()),
         )
         numbers = [NumberMeasures(row.n, found[row.n]) for row in rows[: request.size]]
         return Page(totals, numbers, more=len(rows) > request.size)
@@ -141,7 +141,7 @@ class SqlStore:
         kept = busiest(self._bounds.max_histograms)
         bucket = tables.buckets.c
         async with self._writing() as connection:
-            self._with_histogram = {n for (n,) in await connection.execute(kept)}
+            self._with_histogram = set(await connection.scalars(kept))
             await connection.execute(delete(tables.buckets).where(bucket.n >= 0, bucket.n.not_in(kept)))
 
     async def _fold_when_full(self, added: int) -> None:
