@@ -38,6 +38,10 @@ async def test_what_was_answered_reaches_the_real_service(stats: grpc.aio.Channe
     busiest = summary.fibonacci_stats[0]
     assert (busiest.n, busiest.request_count, busiest.cache_hits) == (10, 3, 2)
     assert (busiest.average_time_ms, busiest.min_time_ms, busiest.max_time_ms) == (3, 1, 6)
+    assert (busiest.errors[0].kind, busiest.errors[0].count) == (stats_pb2.CANCELLED, 1)
+    assert busiest.p99_time_ms == pytest.approx(6, rel=1 / 16)
+    assert summary.totals.all.coalesced == 1
+    assert [(used.operation, used.count) for used in summary.totals.operations] == [(stats_pb2.RANGE, 1)]
 
 
 async def test_it_sends_while_it_runs_one_batch_after_another() -> None:
