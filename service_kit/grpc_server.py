@@ -44,11 +44,13 @@ async def serving(
     service_name: str,
     register: Callable[[grpc.aio.Server], None],
     interceptors: Sequence[ServerInterceptor],
+    end_streams: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port.
 
-    On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, then calls in flight
-    get `drain_timeout_seconds` to finish. Raises CannotStart when the address is taken.
+    On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, `end_streams` ends the service's
+    streams that have no end of their own, then calls in flight get `drain_timeout_seconds` to finish.
+    Raises CannotStart when the address is taken.
     """
     server = grpc.aio.server(interceptors=list(interceptors), options=_OPTIONS)
     health_servicer = HealthServicer()
@@ -66,6 +68,7 @@ async def serving(
         await health_servicer.enter_graceful_shutdown()
         await asyncio.sleep(settings.drain_delay_seconds)
         health_servicer.end_watches()
+        end_streams()
         await server.stop(settings.drain_timeout_seconds)
 
 
