@@ -3,6 +3,7 @@
 Clients and libraries are measured in such processes, so that what they take is not what the benchmark itself takes.
 """
 
+import contextlib
 import json
 import select
 import subprocess
@@ -47,7 +48,9 @@ class Child:
 
 
 def serve_tasks(tasks: Mapping[str, Callable[..., object]]) -> None:
-    """Runs inside the process, until its standard input ends. A task that raises ends it."""
-    for line in sys.stdin:
-        task, operands = json.loads(line)
-        print(json.dumps(tasks[task](*operands)), flush=True)
+    """Runs inside the process, until its standard input ends. A task that raises ends it; what it prints is no answer."""
+    answers = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):
+        for line in sys.stdin:
+            task, operands = json.loads(line)
+            print(json.dumps(tasks[task](*operands)), file=answers, flush=True)
