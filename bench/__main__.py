@@ -32,7 +32,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Part]]] = {
     "rpc": measure_rpc,
     "replicas": measure_replicas,
     "stats": measure_stats,
-    "sizes": measure_sizes,
+    "sizes": lambda plan: measure_sizes(plan.sizes),
     "soak": measure_soak,
 }
 

@@ -48,7 +48,7 @@ class Child:
 
 
 def serve_tasks(tasks: Mapping[str, Callable[..., object]]) -> None:
-    """Runs inside the process, until its standard input ends. A task that raises ends it; what it prints is no answer."""
+    """Runs inside the process, until its standard input ends. A task that raises ends it."""
     answers = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
         for line in sys.stdin:

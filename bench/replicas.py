@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.answers import MEASURED_INDEX
 from bench.checks import check_account, check_bodies, open_client
 from bench.figures import Figure, Part, Turn, ratios
-from bench.gateway.load_client import Contender, LoadClient
+from bench.load_client import Contender, LoadClient
 from bench.plan import Plan
 from bench.resources import process_cpu_seconds
 from bench.system import new_process, new_system
@@ -50,9 +50,11 @@ def measure_replicas(plan: Plan) -> Iterator[Part]:
 @contextmanager
 def _two_gateways(system: System) -> Iterator[list[ServiceProcess]]:
     settings = {**system.gateway.settings, "GATEWAY_REUSE_PORT": "true"}
-    with new_process("api_gateway", {**settings, "GATEWAY_LISTEN_PORT": 0}) as first:
-        with new_process("api_gateway", {**settings, "GATEWAY_LISTEN_PORT": first.port}) as second:
-            yield [first, second]
+    with (
+        new_process("api_gateway", {**settings, "GATEWAY_LISTEN_PORT": 0}) as first,
+        new_process("api_gateway", {**settings, "GATEWAY_LISTEN_PORT": first.port}) as second,
+    ):
+        yield [first, second]
 
 
 def _contenders(system: System, pair: list[ServiceProcess]) -> list[Contender]:

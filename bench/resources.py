@@ -26,7 +26,7 @@ def measured_turn(processes: Collection[ServiceProcess], requests: int, send: Ca
 
 
 def cpu_seconds(processes: Iterable[ServiceProcess]) -> dict[str, float]:
-    """Processor time by program, of its processes and their children, user and system, in the kernel's ticks (10 ms)."""
+    """Processor time of each program: user and system, in the kernel's ticks (10 ms), with its children."""
     seconds: dict[str, float] = {}
     for process in processes:
         seconds[process.program] = seconds.get(process.program, 0) + _family_cpu_seconds(process.pid)

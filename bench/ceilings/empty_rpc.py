@@ -11,19 +11,23 @@ from typing import Any
 import grpc
 
 from bench.answers import MEASURED_INDEX, fibonacci
-from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
+from service_kit.pb.fibonacci.fib_pb2 import FibonacciRequest, FibonacciResponse
 
-_RESPONSE = fib_pb2.FibonacciResponse(x=fibonacci(MEASURED_INDEX))
+_RESPONSE = FibonacciResponse(x=fibonacci(MEASURED_INDEX))
 
 
-class EmptyServicer(fib_pb2_grpc.FibonacciServicer):
-    async def GetFib(self, request: fib_pb2.FibonacciRequest, context: Any) -> fib_pb2.FibonacciResponse:
-        return _RESPONSE
+async def get_fib(_request: FibonacciRequest, _context: Any) -> FibonacciResponse:
+    return _RESPONSE
 
 
 async def serve() -> None:
     server = grpc.aio.server()
-    fib_pb2_grpc.add_FibonacciServicer_to_server(EmptyServicer(), server)
+    method = grpc.unary_unary_rpc_method_handler(
+        get_fib,
+        request_deserializer=FibonacciRequest.FromString,
+        response_serializer=FibonacciResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("fibonacci.Fibonacci", {"GetFib": method})])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     started = {"event": "service.started", "port": port, "timestamp": datetime.now(UTC).isoformat()}

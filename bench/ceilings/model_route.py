@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import FastAPI, Query
 from pydantic import BaseModel
 
-from bench.answers import LAST_INT64_INDEX, fibonacci
+from bench.answers import EACH_INDEX, LAST_INT64_INDEX, fibonacci
 from bench.ceilings import MODEL_ROUTE
 from bench.ceilings.http_process import run_app
 
-_NUMBERS = tuple(map(fibonacci, range(LAST_INT64_INDEX + 1)))
+_NUMBERS = tuple(map(fibonacci, EACH_INDEX))
 
 app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
 

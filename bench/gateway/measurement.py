@@ -9,21 +9,19 @@ from pathlib import Path
 
 import httpx
 
-from bench.answers import LAST_INT64_INDEX, MEASURED_INDEX
+from bench.answers import EACH_INDEX, MEASURED_INDEX
 from bench.ceilings import BARE_ASGI, EMPTY_RPC, MODEL_ROUTE, new_ceiling
 from bench.checks import check_account, check_bodies, open_client
 from bench.figures import Load, Part, Turn
-from bench.gateway.load_client import Contender, LoadClient
 from bench.gateway.turns import BARE, CYCLE, MODEL, ONE, OURS, gateway_parts
 from bench.gateway.whole import whole_part
+from bench.load_client import Contender, LoadClient
 from bench.plan import Plan
 from bench.resources import pss_bytes
 from bench.rpc.calls import RpcClient
 from bench.rpc.exchanges import UNARY
 from bench.system import new_system
 from deploy.local.processes import ServiceProcess, System
-
-EACH_INDEX = range(LAST_INT64_INDEX + 1)
 
 
 def measure_gateway(plan: Plan) -> Iterator[Part]:

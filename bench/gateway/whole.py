@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from bench import aims
 from bench.figures import Figure, Part
+from bench.memory import memory_figures
 from bench.resources import start_seconds
 from deploy.local.processes import System
-
-MEGABYTE = 1_000_000
 
 
 def whole_part(system: System, *, pss_bytes: Sequence[Mapping[str, int]], counted: int) -> Part:
@@ -23,12 +22,3 @@ def whole_part(system: System, *, pss_bytes: Sequence[Mapping[str, int]], counte
             Figure("requests that were sent and are counted", [counted]),
         ],
     )
-
-
-def memory_figures(pss_bytes: Sequence[Mapping[str, int]]) -> list[Figure]:
-    each = {program: [sizes[program] / MEGABYTE for sizes in pss_bytes] for program in pss_bytes[0]}
-    together = [sum(sizes.values()) / MEGABYTE for sizes in pss_bytes]
-    return [
-        *(Figure(f"PSS MB, {program}", samples) for program, samples in each.items()),
-        Figure("PSS MB, together", together, aims.SERVICES_MB),
-    ]

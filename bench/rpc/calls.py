@@ -1,4 +1,4 @@
-"""The client of fibonacci_service: one process and one channel with default settings, a fixed number of calls in flight.
+"""The client of fibonacci_service: one process, one channel with default settings, a fixed number of calls in flight.
 
 Runs as a process: `python -m bench.rpc.calls`. Messages are bytes there, so that the client costs little: the first
 response is parsed and compared with what it must be, and every other one with the first.

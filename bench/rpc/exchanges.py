@@ -2,10 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 from google.protobuf.message import Message
 
-from bench.answers import LAST_INT64_INDEX, MEASURED_INDEX, fibonacci
+from bench.answers import EACH_INDEX, MEASURED_INDEX, fibonacci
 from service_kit.pb.fibonacci.fib_pb2 import (
     DECIMAL,
     ENCODING_UNSPECIFIED,
@@ -40,7 +41,7 @@ def _unary() -> Exchange:
 
 
 def _batch(*, decimal: bool) -> Exchange:
-    indices = [place % (LAST_INT64_INDEX + 1) for place in range(BATCH_ITEMS)]
+    indices = list(islice(cycle(EACH_INDEX), BATCH_ITEMS))
     encoding = DECIMAL if decimal else ENCODING_UNSPECIFIED
     requests = [FibonacciRequest(n=n, encoding=encoding) for n in indices]
     responses = [_response(fibonacci(n), decimal=decimal) for n in indices]

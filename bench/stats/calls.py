@@ -6,6 +6,7 @@ Runs as a process: `python -m bench.stats.calls`. Batches are made and encoded b
 import asyncio
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import grpc
 
@@ -55,7 +56,7 @@ async def _record(port: int, batches: Iterable[RecordRequest]) -> list[float]:
     taken = []
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await channel.channel_ready()
-        record = channel.unary_unary("/stats.Stats/RecordNo", response_deserializer=RecordResponse.FromString)
+        record: Any = channel.unary_unary("/stats.Stats/RecordNo", response_deserializer=RecordResponse.FromString)
         for batch in batches:
             encoded = batch.SerializeToString()
             started = time.perf_counter()
@@ -80,7 +81,7 @@ async def _read(port: int, count: int) -> list[tuple[float, bytes]]:
     answers = []
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await channel.channel_ready()
-        read = channel.unary_unary("/stats.Stats/GetStats")
+        read: Any = channel.unary_unary("/stats.Stats/GetStats")
         for _ in range(count):
             started = time.perf_counter()
             response = await read(b"", timeout=TIMEOUT_SECONDS)

@@ -14,12 +14,11 @@ from typing import TypeVar
 import httpx
 
 from bench import aims
+from bench.answers import EACH_INDEX
 from bench.checks import MOST_ROWS, check_account, check_bodies, open_client
 from bench.errors import BenchmarkFailed
 from bench.figures import Figure, Part, Turn, percentile, ratios
-from bench.gateway.load_client import Contender, LoadClient
-from bench.gateway.measurement import EACH_INDEX
-from bench.gateway.turns import CYCLE
+from bench.load_client import Contender, LoadClient
 from bench.plan import Plan
 from bench.steady import Resource, latencies_ms
 from bench.system import new_system
@@ -27,6 +26,7 @@ from deploy.local.processes import System
 
 T = TypeVar("T")
 
+OURS = "ours"
 PER_SECOND = 200
 CONNECTIONS = 16
 #: Numbers that nothing else here asks for.
@@ -59,7 +59,7 @@ class _Readings:
         self._system = system
         self._http = http
         self._load_client = load_client
-        self._load = Contender(name=CYCLE, port=system.gateway.port, indices=EACH_INDEX, processes=system.services)
+        self._load = Contender(name=OURS, port=system.gateway.port, indices=EACH_INDEX, processes=system.services)
         self._fresh = cycle(FRESH_INDICES)
         self._pauses = random.Random(_SEED)  # noqa: S311 - a choice that can be made again
         self._asked: Counter[int] = Counter()
@@ -78,7 +78,7 @@ class _Readings:
             turn, taken = self._beside_load(self._stats_latencies_ms)
             beside.append(turn)
             latencies.append(taken)
-        expected = self._asked + self._load_client.asked[CYCLE]
+        expected = self._asked + self._load_client.asked[OURS]
         check_account(self._http, self._system.url, expected)
         yield Figure("from an answer until /stats counts it, ms, idle", idle, aims.FRESHNESS_MS)
         yield Figure("from an answer until /stats counts it, ms, under load", loaded, aims.FRESHNESS_MS)

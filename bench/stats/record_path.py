@@ -10,7 +10,7 @@ from itertools import cycle, islice
 import grpc
 
 from bench import aims
-from bench.answers import LAST_INT64_INDEX, MEASURED_INDEX
+from bench.answers import EACH_INDEX, MEASURED_INDEX
 from bench.child import Child, serve_tasks
 from bench.figures import Figure, Part
 from bench.stats.batches import DURATIONS_NS
@@ -20,12 +20,14 @@ from fibonacci_service.settings import Settings
 from fibonacci_service.stats_recorder import StatsRecorder
 
 RECORDS = 100_000
-_ONE, _EACH = [MEASURED_INDEX], list(range(LAST_INT64_INDEX + 1))
 
 
 def measure_record_path(*, rounds: int) -> Part:
     with Child("bench.stats.record_path") as process:
-        one, each = ([float(process.ask("record_ns", indices)) for _ in range(rounds)] for indices in (_ONE, _EACH))
+        one, each = (
+            [float(process.ask("record_ns", indices)) for _ in range(rounds)]
+            for indices in ([MEASURED_INDEX], [*EACH_INDEX])
+        )
     return Part(
         "stats-record",
         "What fibonacci_service takes to record an answer",

@@ -6,7 +6,7 @@ from statistics import median
 from bench import aims
 from bench.errors import BenchmarkFailed
 from bench.figures import Aim, Figure, Part, ratios
-from bench.gateway.whole import MEGABYTE
+from bench.memory import MEGABYTE
 from bench.resources import pss_bytes
 from bench.stats.batches import BATCH_RECORDS, RECORD_REQUESTS
 from bench.stats.calls import StatsClient
