@@ -9,12 +9,12 @@ import pytest
 
 from bench.answers import answer
 from bench.errors import BenchmarkFailed
-from bench.sizes.steady import latencies_ms
+from bench.steady import SMALL_NUMBER, latencies_ms
 
 
 def test_every_request_of_the_rate_has_its_latency() -> None:
     with _server(answer(10)) as port:
-        latencies = latencies_ms(port, per_second=100, seconds=0.2)
+        latencies = latencies_ms(port, SMALL_NUMBER, per_second=100, seconds=0.2)
 
     assert len(latencies) == 20
     assert all(0 < latency < 10_000 for latency in latencies)
@@ -22,7 +22,7 @@ def test_every_request_of_the_rate_has_its_latency() -> None:
 
 def test_a_wrong_answer_fails_the_run() -> None:
     with _server(answer(11)) as port, pytest.raises(BenchmarkFailed, match="at a steady rate"):
-        latencies_ms(port, per_second=100, seconds=0.1)
+        latencies_ms(port, SMALL_NUMBER, per_second=100, seconds=0.1)
 
 
 @contextmanager
