@@ -10,7 +10,9 @@ from bench.h2load import requests_of_each, send_load
 from bench.resources import measured_turn
 from deploy.local.processes import ServiceProcess
 
-WARM_UP_REQUESTS = 300
+#: Enough to tell the rate: connecting, which they wait for too, is a small part of them.
+WARM_UP_REQUESTS_A_CONNECTION = 20
+MIN_WARM_UP_REQUESTS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class LoadClient:
         return self._send(contender, requests, connections)
 
     def _warm_up(self, contender: Contender, connections: int) -> int:
-        turn = self._send(contender, max(connections, WARM_UP_REQUESTS), connections)
+        turn = self._send(contender, max(MIN_WARM_UP_REQUESTS, WARM_UP_REQUESTS_A_CONNECTION * connections), connections)
         requests = turn.load.requests_within(self._seconds, least=connections)
         self._requests[contender.name, connections] = requests
         return requests

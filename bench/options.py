@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of {', '.join(every)}; by default {', '.join(DEFAULT_MEASUREMENTS)}",
     )
     add = parser.add_argument
-    add("--short", action="store_true", help="everything once and little of it: does it work at all?")
+    add("--short", action="store_true", help="each once and little of it: does it work at all?")
     add("--rounds", type=bounded(1, 100), metavar="R", help="default 5; of sizes 7")
     add("--seconds", type=bounded(1, 600), metavar="S", help="about how long each load takes; default 1")
     add("--connections", type=_connections, metavar="C,C", help="of gateway; default 1,16,64,256")

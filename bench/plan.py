@@ -23,5 +23,5 @@ class Plan:
         return replace(self, rounds=rounds, sizes=replace(self.sizes, repetitions=rounds))
 
 
-#: Everything once and little of it: does it work at all?
+#: Each once and little of it: does it work at all?
 SHORT = Plan(rounds=1, seconds=0.05, connections=(1, 8), numbers=3_000, minutes=0.03, sizes=SHORT_SIZES)
