@@ -87,7 +87,7 @@ class SqlStore:
             all=found.get(ALL, Measures()),
             numbers=number_of_rows,
             folded=found.get(FOLDED, Measures()),
-            operations=dict(operations.tuples().all()),
+            operations={operation: count for operation, count in operations},
         )
         numbers = [NumberMeasures(row.n, found[row.n]) for row in rows[: request.size]]
         return Page(totals, numbers, more=len(rows) > request.size)

@@ -31,6 +31,7 @@ class Postgres:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.stop()  # in order it would first write what is then deleted, which takes seconds
         self._server.cleanup()
         shutil.rmtree(self._folder)
 
