@@ -19,6 +19,7 @@ from stats_service.paging import PageRequest
 from stats_service.queries import busiest, count_numbers, least_used, measured, page_of_numbers
 from stats_service.store import MINUTES_KEPT, Bounds, Clock, Tidied
 from stats_service.summary import Page, Totals
+from stats_service.uncancelled import uncancelled
 from stats_service.upserts import (
     Row,
     Upserts,
@@ -65,17 +66,13 @@ class SqlStore:
     async def record(self, batch: Batch) -> bool:
         now = self._clock()
         added = batch.measures(now)
-        async with self._writing() as connection:
-            if batch.source and not await self._advance(connection, batch, now):
-                return False
-            if added:
-                await self._add(connection, added)
-                await connection.exec_driver_sql(self._upserts.minutes, minute_row(batch.minute(now)))
-            operations = [(operation.operation, operation.count) for operation in batch.operations]
-            await _execute(connection, self._upserts.operations, operations)
-        await self._fold_when_full(len(added))
+        if not await self._apply(batch, added, now):
+            return False
+        with contextlib.suppress(StoreUnavailable):  # the batch is applied; what could not be folded is at the next
+            await self._fold_when_full(len(added))
         return True
 
+    @uncancelled
     async def page(self, request: PageRequest) -> Page:
         async with self._reading() as connection:
             rows = (await connection.execute(page_of_numbers(request))).all()
@@ -92,6 +89,7 @@ class SqlStore:
         numbers = [NumberMeasures(row.n, found[row.n]) for row in rows[: request.size]]
         return Page(totals, numbers, more=len(rows) > request.size)
 
+    @uncancelled
     async def number(self, n: int) -> NumberMeasures:
         async with self._reading() as connection:
             rows = (await connection.execute(select(tables.numbers).where(tables.numbers.c.n == n))).all()
@@ -100,6 +98,7 @@ class SqlStore:
             raise NumberUnknown(n)
         return NumberMeasures(n, found[n])
 
+    @uncancelled
     async def minutes(self) -> Sequence[MinuteTotals]:
         kept = select(tables.minutes).where(tables.minutes.c.minute > self._oldest_minute())
         async with self._reading() as connection:
@@ -107,14 +106,22 @@ class SqlStore:
             return [MinuteTotals(*row) for row in rows]
 
     async def tidy(self) -> Tidied:
-        silent = tables.sources.c.last_seen < self._clock() - self._bounds.source_retention_seconds
-        old = tables.minutes.c.minute <= self._oldest_minute()
-        async with self._writing() as connection:
-            sources = (await connection.execute(delete(tables.sources).where(silent))).rowcount
-            await connection.execute(delete(tables.minutes).where(old))
+        sources = await self._forget()
         folded = await self._fold()
         await self._leave_histograms_to_the_busiest()
         return Tidied(sources=sources, folded=folded)
+
+    @uncancelled
+    async def _apply(self, batch: Batch, added: Sequence[NumberMeasures], now: float) -> bool:
+        async with self._writing() as connection:
+            if batch.source and not await self._advance(connection, batch, now):
+                return False
+            if added:
+                await self._add(connection, added)
+                await connection.exec_driver_sql(self._upserts.minutes, minute_row(batch.minute(now)))
+            operations = [(operation.operation, operation.count) for operation in batch.operations]
+            await _execute(connection, self._upserts.operations, operations)
+            return True
 
     async def _advance(self, connection: AsyncConnection, batch: Batch, now: float) -> bool:
         row = {"source": batch.source, "sequence": batch.sequence, "last_seen": now}
@@ -137,6 +144,17 @@ class SqlStore:
         self._with_histogram.add(n)
         return True
 
+    @uncancelled
+    async def _forget(self) -> int:
+        """Forgets silent sources and old minutes, and returns how many sources."""
+        silent = tables.sources.c.last_seen < self._clock() - self._bounds.source_retention_seconds
+        old = tables.minutes.c.minute <= self._oldest_minute()
+        async with self._writing() as connection:
+            sources = (await connection.execute(delete(tables.sources).where(silent))).rowcount
+            await connection.execute(delete(tables.minutes).where(old))
+            return sources
+
+    @uncancelled
     async def _leave_histograms_to_the_busiest(self) -> None:
         kept = busiest(self._bounds.max_histograms)
         bucket = tables.buckets.c
@@ -148,23 +166,33 @@ class SqlStore:
         self._rows_at_most += added
         if self._rows_at_most < self._bounds.full:
             return
-        async with self._reading() as connection:
-            self._rows_at_most = await count_numbers(connection)
+        await self._count_rows()
         if self._rows_at_most >= self._bounds.full:
             await self._fold()
 
+    @uncancelled
+    async def _count_rows(self) -> None:
+        async with self._reading() as connection:
+            self._rows_at_most = await count_numbers(connection)
+
     async def _fold(self) -> int:
         folded = 0
-        while True:
-            async with self._writing() as connection:
-                if self._postgresql:  # so that no replica adds to what is folded, and none waits for another in a ring
-                    await connection.execute(text("LOCK TABLE numbers IN SHARE ROW EXCLUSIVE MODE"))
-                self._rows_at_most = await count_numbers(connection)
-                excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
-                if excess <= 0:
-                    return folded
-                await self._fold_least_used(connection, excess)
-                folded += excess
+        while some := await self._fold_some():
+            folded += some
+        return folded
+
+    @uncancelled
+    async def _fold_some(self) -> int:
+        """Folds as many as fit one transaction, and returns how many."""
+        async with self._writing() as connection:
+            if self._postgresql:  # so that no replica adds to what is folded, and none waits for another in a ring
+                await connection.execute(text("LOCK TABLE numbers IN SHARE ROW EXCLUSIVE MODE"))
+            self._rows_at_most = await count_numbers(connection)
+            excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
+            if excess <= 0:
+                return 0
+            await self._fold_least_used(connection, excess)
+            return excess
 
     async def _fold_least_used(self, connection: AsyncConnection, limit: int) -> None:
         rows = (await connection.execute(least_used(limit))).all()

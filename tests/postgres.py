@@ -22,7 +22,7 @@ class Postgres:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))
         self._folder.chmod(0o755)
-        self._server: Any = _embedded.get_server(self._folder / "db", cleanup_mode="stop")
+        self._server: Any = _embedded.get_server(self._folder / "db", cleanup_mode=None)
         self._names = (f"test_{number}" for number in itertools.count(1))
 
     def __enter__(self) -> Self:
