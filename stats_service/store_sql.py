@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import reduce
 
 import structlog
-from sqlalchemy import delete, select, text
+from sqlalchemy import Table, delete, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -159,6 +159,7 @@ class SqlStore:
         kept = busiest(self._bounds.max_histograms)
         bucket = tables.buckets.c
         async with self._writing() as connection:
+            await self._lock(connection, tables.buckets)
             self._with_histogram = set(await connection.scalars(kept))
             await connection.execute(delete(tables.buckets).where(bucket.n >= 0, bucket.n.not_in(kept)))
 
@@ -185,8 +186,7 @@ class SqlStore:
     async def _fold_some(self) -> int:
         """Folds as many as fit one transaction, and returns how many."""
         async with self._writing() as connection:
-            if self._postgresql:  # so that no replica adds to what is folded, and none waits for another in a ring
-                await connection.execute(text("LOCK TABLE numbers IN SHARE ROW EXCLUSIVE MODE"))
+            await self._lock(connection, tables.numbers)
             self._rows_at_most = await count_numbers(connection)
             excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
             if excess <= 0:
@@ -201,6 +201,11 @@ class SqlStore:
         for table in (tables.errors, tables.buckets, tables.numbers):
             await connection.execute(delete(table).where(table.c.n.in_(indices)))
         await self._add(connection, [NumberMeasures(FOLDED, together.without_histogram())])
+
+    async def _lock(self, connection: AsyncConnection, table: Table) -> None:
+        """Until the end of the transaction no replica writes to the table, and none waits for another in a ring."""
+        if self._postgresql:
+            await connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
 
     async def _count(self, connection: AsyncConnection) -> int:
         stale = self._clock() - self._rows_counted_at > COUNTED_EVERY_SECONDS

@@ -23,6 +23,8 @@ def uncancelled(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corout
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # nobody is left to hear of it, and asyncio would say so
             raise
 
     return call

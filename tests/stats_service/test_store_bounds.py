@@ -85,7 +85,7 @@ async def test_within_the_bound_nothing_is_folded(open_store: OpenStore) -> None
 
 async def test_far_beyond_the_bound_it_folds_without_waiting_to_be_tidied(open_store: OpenStore) -> None:
     store = await open_store(max_numbers=100)
-    await record_numbers(store, range(0, 100), count=2)
+    await record_numbers(store, range(100), count=2)
     await record_numbers(store, range(100, 1_099), source="below")
     assert (await totals(store)).numbers == 1_099
 
