@@ -84,7 +84,7 @@ class SqlStore:
             all=found.get(ALL, Measures()),
             numbers=number_of_rows,
             folded=found.get(FOLDED, Measures()),
-            operations={operation: count for operation, count in operations},
+            operations=dict(operations.all()),
         )
         numbers = [NumberMeasures(row.n, found[row.n]) for row in rows[: request.size]]
         return Page(totals, numbers, more=len(rows) > request.size)

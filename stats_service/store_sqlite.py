@@ -61,7 +61,7 @@ def check(path: Path) -> None:
             raise schema.SchemaForeign(f"its schema is version {version}; this release knows up to {int(schema.HEAD)}")
         [fault] = connection.execute("PRAGMA quick_check(1)").fetchone()
         if fault != "ok":
-            raise schema.SchemaForeign(f"it is damaged: {fault}")
+            raise schema.SchemaForeign(f"it is damaged: {fault.splitlines()[-1]}")
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:

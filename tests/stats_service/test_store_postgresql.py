@@ -1,4 +1,4 @@
-"""What holds for PostgreSQL alone, and for several stores of one database; how every store behaves is in test_store.py."""
+"""What holds for PostgreSQL alone, and for several stores of one database. What holds for all is in test_store.py."""
 
 import asyncio
 import re
