@@ -10,7 +10,7 @@ from collections.abc import Mapping
 #: How many of each bucket; a bucket that is missing is empty.
 Histogram = Mapping[int, int]
 
-#: The bucket of the longest time that a record may hold, 10**15 ns.
+#: The last bucket of those with 50 bits, as the longest time that a record may hold has them, 10**15 ns.
 MAX_BUCKET = 383
 
 _SUB_BUCKETS = 8
@@ -33,10 +33,3 @@ def percentile_ns(histogram: Histogram, share: float) -> float | None:
         if rank <= 0:
             return middle_ns(bucket)
     return None
-
-
-def merged(one: Histogram, other: Histogram) -> Histogram:
-    """Both together."""
-    if not one or not other:
-        return one or other
-    return {bucket: one.get(bucket, 0) + other.get(bucket, 0) for bucket in one.keys() | other.keys()}
