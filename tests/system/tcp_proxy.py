@@ -20,6 +20,7 @@ class TcpProxy:
         self._cut = asyncio.Event()
         self._replies_pass = asyncio.Event()
         self._replies_pass.set()
+        self._held = asyncio.Event()
         #: Cuts after which the server had a part of what the client had written at once.
         self.cut_in_the_middle = 0
 
@@ -35,9 +36,11 @@ class TcpProxy:
         self._bytes_until_cut = request_bytes
         await self._cut.wait()
 
-    def hold_replies(self) -> None:
-        """From now on nothing that the server says is passed on, until `cut`."""
+    async def hold_replies(self) -> None:
+        """Passes on nothing that the server says until `cut`, and returns when it has said something."""
+        self._held.clear()
         self._replies_pass.clear()
+        await self._held.wait()
 
     def cut(self) -> None:
         """Breaks every connection, with what was held back; new ones are passed on as before."""
@@ -87,6 +90,7 @@ class TcpProxy:
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while piece := await reader.read(PIECE_BYTES):
+                self._held.set()
                 await self._replies_pass.wait()
                 writer.write(piece)
                 await writer.drain()

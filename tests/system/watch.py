@@ -14,7 +14,8 @@ from service_kit.pb.fibonacci.fib_pb2 import RecorderResponse
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from tests.system.load import WORKERS, Load, load
 
-PAUSE_SECONDS = 0.005
+RECORDER_PAUSE_SECONDS = 0.01
+STATS_PAUSE_SECONDS = 0.05
 #: What a service that is away, hung or stopping is answered with.
 _AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
@@ -105,7 +106,7 @@ async def _watch_recorder(system: System, watch: Watch, sent: Load) -> None:
                     raise
             else:
                 watch.see_recorder(seen, answered_before=answered_before)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(RECORDER_PAUSE_SECONDS)
 
 
 async def _watch_stats(system: System, watch: Watch) -> None:
@@ -114,4 +115,4 @@ async def _watch_stats(system: System, watch: Watch) -> None:
             acknowledged_before = watch.acknowledged
             response = await client.get(f"{system.url}/stats")
             watch.see_stats(response, acknowledged_before=acknowledged_before)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(STATS_PAUSE_SECONDS)
