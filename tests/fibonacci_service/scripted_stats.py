@@ -1,8 +1,7 @@
 """A Stats service that does as it is told, over a real socket."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,25 +9,33 @@ import grpc
 
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2, stats_pb2_grpc
-from stats_service.servicer import StatsServicer
-from stats_service.store import MemoryStore
 
 #: What answers one batch; it may wait, or abort the call.
 Script = Callable[[stats_pb2.RecordRequest, Any], Awaitable[None]]
 
 
-class ScriptedStats(StatsServicer):
-    """Puts every batch that arrives into a queue, follows its script, and then counts as the real service does."""
+class ScriptedStats(stats_pb2_grpc.StatsServicer):
+    """Puts every batch that arrives into a queue, follows its script, then counts by source and sequence.
+
+    A batch that breaks the contract is refused, so that its sender counts it as dropped.
+    """
 
     def __init__(self, script: Script) -> None:
-        super().__init__(store=MemoryStore(clock=time.time))
         self._script = script
         self._arrived: asyncio.Queue[stats_pb2.RecordRequest] = asyncio.Queue()
+        self._sequences: dict[str, int] = {}
+        self.applied: list[stats_pb2.RecordRequest] = []
 
     async def RecordNo(self, request: stats_pb2.RecordRequest, context: Any) -> stats_pb2.RecordResponse:
         self._arrived.put_nowait(request)
         await self._script(request, context)
-        return await super().RecordNo(request, context)
+        if broken := breaches(request):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, ", ".join(broken))
+        duplicate = request.sequence <= self._sequences.get(request.source, 0)
+        if not duplicate:
+            self._sequences[request.source] = request.sequence
+            self.applied.append(request)
+        return stats_pb2.RecordResponse(success=True, duplicate=duplicate)
 
     async def next_batch(self) -> stats_pb2.RecordRequest:
         async with asyncio.timeout(30):
@@ -38,6 +45,38 @@ class ScriptedStats(StatsServicer):
         """What arrived and was not asked for yet."""
         return [self._arrived.get_nowait() for _ in range(self._arrived.qsize())]
 
+    @property
+    def counted(self) -> int:
+        return sum(record.count for batch in self.applied for record in batch.records)
+
+
+def breaches(batch: stats_pb2.RecordRequest) -> list[str]:
+    """What of stats.proto a batch with a source does not keep."""
+    rules = {
+        "size": 1 <= len(batch.records) + len(batch.errors) + len(batch.operations) <= 1_000,
+        "records": _rise([record.n for record in batch.records]),
+        "errors": _rise([(error.n, error.kind) for error in batch.errors]),
+        "operations": _rise([operation.operation for operation in batch.operations]),
+        "time": batch.start_time.ToNanoseconds() <= batch.end_time.ToNanoseconds(),
+        "histograms": all(map(_adds_up, batch.records)),
+        "counts": all(count >= 1 for count in _counts(batch)),
+    }
+    return [name for name, kept in rules.items() if not kept]
+
+
+def _rise(keys: Sequence[Any]) -> bool:
+    return all(keys[place - 1] < keys[place] for place in range(1, len(keys)))
+
+
+def _adds_up(record: stats_pb2.NumberRecord) -> bool:
+    paired = len(record.buckets) == len(record.bucket_counts)
+    return paired and _rise(record.buckets) and sum(record.bucket_counts) == record.count
+
+
+def _counts(batch: stats_pb2.RecordRequest) -> list[int]:
+    entries = (*batch.records, *batch.errors, *batch.operations)
+    return [entry.count for entry in entries]
+
 
 async def accept(_request: stats_pb2.RecordRequest, _context: Any) -> None:
     """The script of a service that is well."""
@@ -45,6 +84,19 @@ async def accept(_request: stats_pb2.RecordRequest, _context: Any) -> None:
 
 async def hang(_request: stats_pb2.RecordRequest, _context: Any) -> None:
     await asyncio.Event().wait()
+
+
+class Gate:
+    """A script that lets no batch through before it is opened."""
+
+    def __init__(self) -> None:
+        self._opened = asyncio.Event()
+
+    async def __call__(self, _request: stats_pb2.RecordRequest, _context: Any) -> None:
+        await self._opened.wait()
+
+    def open(self) -> None:
+        self._opened.set()
 
 
 @asynccontextmanager

@@ -10,15 +10,11 @@ from typing import Any
 import grpc
 import pytest
 import structlog
-from google.protobuf.empty_pb2 import Empty
 
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2
-from service_kit.pb.stats.stats_pb2_grpc import StatsStub
-from stats_service.servicer import StatsServicer
-from stats_service.store import MemoryStore
 from tests.fibonacci_service.recording import NEVER, account, record_all, recorder_of, shape
-from tests.fibonacci_service.scripted_stats import ScriptedStats, hang, listening, served
+from tests.fibonacci_service.scripted_stats import Gate, ScriptedStats, accept, hang, listening, served
 
 
 async def channel_failed(channel: grpc.aio.Channel) -> None:
@@ -28,7 +24,7 @@ async def channel_failed(channel: grpc.aio.Channel) -> None:
 
 
 async def test_a_batch_whose_answer_was_lost_is_sent_again_and_counted_once() -> None:
-    class LosesTwoAnswers(StatsServicer):
+    class LosesTwoAnswers(ScriptedStats):
         lost = 0
 
         async def RecordNo(self, request: stats_pb2.RecordRequest, context: Any) -> stats_pb2.RecordResponse:
@@ -38,30 +34,24 @@ async def test_a_batch_whose_answer_was_lost_is_sent_again_and_counted_once() ->
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "applied, but nobody heard")
             return answer
 
-    servicer = LosesTwoAnswers(store=MemoryStore(clock=time.time))
-    async with served(servicer) as channel:
-        async with recorder_of(channel) as recorder:
-            record_all(recorder, [10, 10, 20])
-        summary = await StatsStub(channel).GetStats(Empty())
+    servicer = LosesTwoAnswers(accept)
+    async with served(servicer) as channel, recorder_of(channel) as recorder:
+        record_all(recorder, [10, 10, 20])
 
     assert servicer.lost == 2
     assert account(recorder) == {"served": 3, "recorded": 3, "pending": 0, "dropped": 0}
-    assert summary.total_requests == 3
+    assert servicer.counted == 3
 
 
 async def test_a_batch_that_is_not_answered_in_time_is_sent_again_unchanged() -> None:
-    release = asyncio.Event()
-
-    async def wait(_request: stats_pb2.RecordRequest, _context: Any) -> None:
-        await release.wait()
-
-    servicer = ScriptedStats(wait)
+    gate = Gate()
+    servicer = ScriptedStats(gate)
     async with served(servicer) as channel, recorder_of(channel, deadline_seconds=0.1) as recorder:
         record_all(recorder, [10, 20])
         first = await servicer.next_batch()
         record_all(recorder, [10, 30])
         second = await servicer.next_batch()
-        release.set()
+        gate.open()
 
         assert first == second
     assert account(recorder) == {"served": 4, "recorded": 4, "pending": 0, "dropped": 0}
@@ -84,20 +74,22 @@ async def test_without_any_service_answers_wait_and_are_dropped_at_the_end() -> 
 
 
 async def test_a_service_that_starts_later_gets_everything_for_no_batch_ages_without_a_connection() -> None:
-    servicer = StatsServicer(store=MemoryStore(clock=time.time))
+    servicer = ScriptedStats(accept)
     with tempfile.TemporaryDirectory() as folder:
         address = f"unix:{Path(folder) / 'stats'}"
-        async with open_channel(address) as channel, AsyncExitStack() as later:
-            async with recorder_of(channel, deadline_seconds=1, max_batch_age_seconds=0.05) as recorder:
-                record_all(recorder, [10, 20])
-                await channel_failed(channel)
-                await asyncio.sleep(0.1)  # longer than a batch that is being sent may take
-                record_all(recorder, [10, 30])
-                assert (recorder.recorded, recorder.pending) == (0, 4)
-                await later.enter_async_context(listening(servicer, address))
-            summary = await StatsStub(channel).GetStats(Empty())
+        async with (
+            open_channel(address) as channel,
+            AsyncExitStack() as later,
+            recorder_of(channel, deadline_seconds=1, max_batch_age_seconds=0.05) as recorder,
+        ):
+            record_all(recorder, [10, 20])
+            await channel_failed(channel)
+            await asyncio.sleep(0.1)  # longer than a batch that is being sent may take
+            record_all(recorder, [10, 30])
+            assert (recorder.recorded, recorder.pending) == (0, 4)
+            await later.enter_async_context(listening(servicer, address))
 
-    assert recorder.recorded == summary.total_requests == 4
+    assert recorder.recorded == servicer.counted == 4
 
 
 @pytest.mark.parametrize(
