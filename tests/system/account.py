@@ -50,7 +50,7 @@ class Account:
 async def settled(system: System, sent: Load) -> Account:
     """The account once the recorder that runs has nothing left to deliver; it may not take long."""
     async with asyncio.timeout(REST_SECONDS):
-        while (recorder := await read_recorder(system.fibonacci)).pending:
+        while (recorder := await read_recorder(system.fibonacci)).pending:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.02)
     await asyncio.sleep(SECOND_LOOK_SECONDS)
     ended = [line for line in system.fibonacci.lines if line.get("event") == "stats.flushed"]
