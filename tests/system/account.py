@@ -63,6 +63,13 @@ async def settled(system: System, sent: Load) -> Account:
     )
 
 
+async def next_record(stats: ServiceProcess) -> None:
+    """Waits until one batch more is counted; a recorder waits up to a second between two attempts."""
+    facts = {"method": "/stats.Stats/RecordNo", "code": "OK"}
+    after = stats.count("rpc.served", **facts)
+    await asyncio.to_thread(lambda: stats.wait_for("rpc.served", after=after, seconds=10, **facts))
+
+
 async def read_recorder(fibonacci: ServiceProcess) -> RecorderResponse:
     async with open_channel(f"127.0.0.1:{fibonacci.port}") as channel:
         return await FibonacciStub(channel).GetRecorder(Empty(), timeout=5, wait_for_ready=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from deploy.local.processes import System
-from tests.system.account import settled
+from tests.system.account import next_record, settled
 from tests.system.conftest import Report
 from tests.system.tcp_proxy import TcpProxy, proxying
 from tests.system.watch import watched_load
@@ -18,7 +18,6 @@ CUTS = 30
 MOST_SECONDS = 30
 #: Up to so many bytes into what is sent; a batch of the load's numbers is some hundred bytes.
 CUT_WITHIN_BYTES = 400
-RECORDS = {"method": "/stats.Stats/RecordNo", "code": "OK"}
 
 
 @pytest.fixture
@@ -31,21 +30,15 @@ async def proxy(fast_system: System) -> AsyncIterator[TcpProxy]:
         yield proxy
 
 
-async def next_record(system: System, **facts: object) -> None:
-    """Waits until stats_service has answered one RecordNo more."""
-    after = system.stats.count("rpc.served", **RECORDS, **facts)
-    await asyncio.to_thread(system.stats.wait_for, "rpc.served", after=after, **RECORDS, **facts)
-
-
 async def test_cut_in_the_middle_of_a_batch_it_is_sent_again_whole(
     fast_system: System, proxy: TcpProxy, random_: random.Random, report: Report
 ) -> None:
     system = fast_system
     async with watched_load(system) as (sent, _), asyncio.timeout(MOST_SECONDS):
         for _ in range(CUTS):
-            await next_record(system)
+            await next_record(system.stats)
             await proxy.cut_after(random_.randint(1, CUT_WITHIN_BYTES))
-        await next_record(system)
+        await next_record(system.stats)
     account = await settled(system, sent)
 
     report(f"{account} cut in the middle {proxy.cut_in_the_middle}")
@@ -59,14 +52,14 @@ async def test_cut_between_the_commit_and_the_reply_the_repeat_is_recognised(
 ) -> None:
     system = fast_system
     async with watched_load(system) as (sent, _), asyncio.timeout(MOST_SECONDS):
-        while system.stats.count("rpc.served", **RECORDS, duplicate=True) < CUTS:
-            await next_record(system)
+        while system.stats.count("rpc.served", duplicate=True) < CUTS:
+            await next_record(system.stats)
             await proxy.hold_replies()
             proxy.cut()
-        await next_record(system)
+        await next_record(system.stats)
     account = await settled(system, sent)
 
-    duplicates = system.stats.count("rpc.served", **RECORDS, duplicate=True)
+    duplicates = system.stats.count("rpc.served", duplicate=True)
     report(f"{account} duplicates {duplicates}")
     assert sent.statuses == {200: sent.sent}
     assert account.is_exact

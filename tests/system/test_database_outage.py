@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local.processes import ServiceProcess, System
+from stats_service.servicer import FRONT_PAGE_SECONDS
 from tests.postgres import Postgres
-from tests.system.account import counted, settled
+from tests.system.account import counted, next_record, settled
 from tests.system.conftest import LOG_BATCHES, Report
 from tests.system.watch import watched_load
 
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.slow
 
 RESTARTS = 4
 FULL_DISKS = 8
-RECORDS = {"method": "/stats.Stats/RecordNo", "code": "OK"}
 
 
 async def test_a_postgresql_that_crashes_under_load_loses_and_doubles_nothing(
@@ -51,7 +51,7 @@ async def test_two_replicas_on_one_postgresql_of_which_one_dies_again_and_again_
         targets = f"ipv4:127.0.0.1:{system.stats.port},127.0.0.1:{replica.port}"
         system.fibonacci.settings["FIBONACCI_STATS_TARGET"] = targets
         await asyncio.to_thread(system.fibonacci.start)
-        async with watched_load(system) as (sent, _):
+        async with watched_load(system, stats_age_seconds=FRONT_PAGE_SECONDS) as (sent, _):
             for _ in range(RESTARTS):
                 await asyncio.sleep(random_.uniform(0, 0.5))
                 await asyncio.to_thread(replica.kill)
@@ -88,12 +88,6 @@ async def test_a_full_disk_loses_nothing_and_shows_no_wrong_total(
     assert system.stats.stop() == 0
     system.stats.start()
     assert await counted(system.stats) == account.counted
-
-
-async def next_record(stats: ServiceProcess) -> None:
-    """Waits until one RecordNo more has been counted; a recorder waits up to a second between two attempts."""
-    after = stats.count("rpc.served", **RECORDS)
-    await asyncio.to_thread(stats.wait_for, "rpc.served", after=after, **RECORDS)
 
 
 @contextmanager

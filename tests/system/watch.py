@@ -78,13 +78,16 @@ class Watch:
 
 
 @asynccontextmanager
-async def watched_load(system: System) -> AsyncIterator[tuple[Load, Watch]]:
-    """A load that was judged all the while when this is left. The system has to be fresh."""
+async def watched_load(system: System, *, stats_age_seconds: float = 0) -> AsyncIterator[tuple[Load, Watch]]:
+    """A load that was judged all the while when this is left. The system has to be fresh.
+
+    GET /stats may be so old where a second stats_service counts too.
+    """
     async with load(system.url) as sent:
         watch = Watch(sent=sent)
         watching = [
             asyncio.create_task(_watch_recorder(system, watch, sent)),
-            asyncio.create_task(_watch_stats(system, watch)),
+            asyncio.create_task(_watch_stats(system, watch, age_seconds=stats_age_seconds)),
         ]
         try:
             yield sent, watch
@@ -115,10 +118,11 @@ async def _watch_recorder(system: System, watch: Watch, sent: Load) -> None:
             await asyncio.sleep(RECORDER_PAUSE_SECONDS)
 
 
-async def _watch_stats(system: System, watch: Watch) -> None:
+async def _watch_stats(system: System, watch: Watch, *, age_seconds: float) -> None:
     async with httpx.AsyncClient(timeout=30) as client:
         while True:
             acknowledged_before = watch.acknowledged
+            await asyncio.sleep(age_seconds)
             response = await client.get(f"{system.url}/stats")
             watch.see_stats(response, acknowledged_before=acknowledged_before)
             await asyncio.sleep(STATS_PAUSE_SECONDS)
