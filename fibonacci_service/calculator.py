@@ -25,7 +25,6 @@ MAX_BATCH_BYTES = 1 << 20
 GIVE_WAY_INDEX = 20_000
 _ENCODINGS = frozenset(Encoding)
 
-
 #: An index and an encoding's number, 0 where the caller understands int64 alone.
 Request = tuple[int, int]
 

@@ -53,7 +53,7 @@ class StatsRecorder:
         self._outbox = Outbox(source=self.source)
         self._overflowed = 0
         self._failures_overflowed = 0
-        self._recordless_refused = False
+        self._recordless_logged = False
         self.served = 0
         self.recorded = 0
         self.dropped = 0
@@ -160,8 +160,8 @@ class StatsRecorder:
         """A batch without records loses no answer; a stats_service of before there were such refuses every one."""
         if batch.records:
             self._drop(request_count(batch), reason=reason)
-        elif not self._recordless_refused:
-            self._recordless_refused = True
+        elif not self._recordless_logged:
+            self._recordless_logged = True
             log.warning("stats.recordless_dropped", entries=entry_count(batch), reason=reason)
 
     def _drop(self, count: int, *, reason: str) -> None:

@@ -1,7 +1,12 @@
-"""What is kept of one number, or of several together. Pure; durations in nanoseconds, times of day in epoch seconds."""
+"""What is kept of one number, or of several together. Pure; durations in nanoseconds, times of day in epoch seconds.
+
+Named tuples where a batch makes a thousand: a frozen dataclass takes four times as long to make.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from stats_service.histogram import Histogram, percentile_ns
 from stats_service.histogram import merged as merged_histograms
@@ -15,14 +20,13 @@ MAX_DURATION_NS = 10**15
 ErrorCounts = Mapping[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
+class Measures(NamedTuple):
     """What happened. `count` is of answered requests, and so is every measure but `errors`.
 
     `first_seen` is 0 where it was before such times were kept. The histogram may know fewer times than there were.
     """
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # the measure hides the method of a tuple
     cache_hits: int = 0
     coalesced: int = 0
     total_ns: int = 0
@@ -30,8 +34,8 @@ class Measures:
     max_ns: int = 0
     first_seen: float = 0.0
     last_seen: float = 0.0
-    errors: ErrorCounts = field(default_factory=dict)
-    histogram: Histogram = field(default_factory=dict)
+    errors: ErrorCounts = MappingProxyType({})
+    histogram: Histogram = MappingProxyType({})
 
     @property
     def cache_misses(self) -> int:
@@ -52,7 +56,7 @@ class Measures:
         return None if found is None else min(max(found, self.shortest_ns), self.max_ns)
 
     def without_histogram(self) -> "Measures":
-        return replace(self, histogram={}) if self.histogram else self
+        return self._replace(histogram={}) if self.histogram else self
 
     def merged(self, other: "Measures") -> "Measures":
         """Both together."""
@@ -71,8 +75,7 @@ class Measures:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NumberMeasures:
+class NumberMeasures(NamedTuple):
     n: int
     measures: Measures
 

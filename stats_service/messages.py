@@ -85,7 +85,7 @@ def _number_record(record: stats_pb2.NumberRecord, position: int) -> NumberRecor
         record.total_duration,
         record.min_duration,
         record.max_duration,
-        histogram_of(record.buckets, record.bucket_counts, f"records[{position}]"),
+        histogram_of(record.buckets[:], record.bucket_counts[:], position),
     )
 
 

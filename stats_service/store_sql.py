@@ -17,7 +17,7 @@ from stats_service.errors import NumberUnknown, StoreUnavailable
 from stats_service.measures import Measures, MinuteTotals, NumberMeasures
 from stats_service.paging import PageRequest
 from stats_service.queries import busiest, count_numbers, least_used, measured, page_of_numbers
-from stats_service.store import MINUTES_KEPT, Bounds, Clock, Tidied
+from stats_service.store import FOLDED_AT_ONCE, MINUTES_KEPT, Bounds, Clock, Tidied
 from stats_service.summary import Page, Totals
 from stats_service.upserts import (
     Row,
@@ -34,8 +34,8 @@ log = structlog.get_logger()
 #: So few rows are counted whenever a page is read; counting a million takes 20 ms, so more are counted now and then.
 COUNTED_ALWAYS = 10_000
 COUNTED_EVERY_SECONDS = 10.0
-#: Numbers that are folded in one transaction, so that records need not wait for all of them.
-FOLDED_AT_ONCE = 1_000
+#: So that no replica adds to what is being folded, and none waits for another in a ring.
+_LOCK_NUMBERS = "LOCK TABLE numbers IN SHARE ROW EXCLUSIVE MODE"
 #: The most of a database's error that is logged.
 MAX_LOGGED = 300
 
@@ -49,14 +49,17 @@ class SqlStore:
     def __init__(
         self, *, engine: AsyncEngine, driver_errors: tuple[type[Exception], ...], clock: Clock, bounds: Bounds
     ) -> None:
-        self._engine = engine
+        on_server = engine.dialect.name == "postgresql"
+        self._reads = engine.execution_options(isolation_level="REPEATABLE READ") if on_server else engine
+        # A reader that turns into a writer may be refused by SQLite, so a writer is one from its first statement on.
+        self._writes = engine if on_server else engine.execution_options(begin="IMMEDIATE")
+        self._one_writer = contextlib.nullcontext() if on_server else asyncio.Lock()
+        self._before_folding = text(_LOCK_NUMBERS if on_server else "SELECT 1")
         self._failures: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, *driver_errors)
         self._clock = clock
         self._bounds = bounds
         self._upserts = Upserts.of(engine.dialect)
         self._advance_source = advance_source(engine.dialect)
-        self._postgresql = engine.dialect.name == "postgresql"
-        self._one_writer = asyncio.Lock()
         self._with_histogram: set[int] = set()
         self._rows = 0
         self._rows_counted_at = float("-inf")
@@ -112,7 +115,9 @@ class SqlStore:
         async with self._writing() as connection:
             sources = (await connection.execute(delete(tables.sources).where(silent))).rowcount
             await connection.execute(delete(tables.minutes).where(old))
-        folded = await self._fold()
+        folded = 0
+        while some := await self._fold_some():
+            folded += some
         await self._leave_histograms_to_the_busiest()
         return Tidied(sources=sources, folded=folded)
 
@@ -151,20 +156,18 @@ class SqlStore:
         async with self._reading() as connection:
             self._rows_at_most = await count_numbers(connection)
         if self._rows_at_most >= self._bounds.full:
-            await self._fold()
+            await self._fold_some()
 
-    async def _fold(self) -> int:
-        folded = 0
-        while True:
-            async with self._writing() as connection:
-                if self._postgresql:  # so that no replica adds to what is folded, and none waits for another in a ring
-                    await connection.execute(text("LOCK TABLE numbers IN SHARE ROW EXCLUSIVE MODE"))
-                self._rows_at_most = await count_numbers(connection)
-                excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
-                if excess <= 0:
-                    return folded
-                await self._fold_least_used(connection, excess)
-                folded += excess
+    async def _fold_some(self) -> int:
+        """Folds what is beyond the bound, but no more than a batch may bring; returns how many that was."""
+        async with self._writing() as connection:
+            await connection.execute(self._before_folding)
+            self._rows_at_most = await count_numbers(connection)
+            excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
+            if excess <= 0:
+                return 0
+            await self._fold_least_used(connection, excess)
+            return excess
 
     async def _fold_least_used(self, connection: AsyncConnection, limit: int) -> None:
         rows = (await connection.execute(least_used(limit))).all()
@@ -186,24 +189,16 @@ class SqlStore:
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction. SQLite takes its lock at once: a reader that turns into a writer may be refused."""
+        """One transaction."""
         with self._unavailable():
-            if self._postgresql:
-                async with self._engine.begin() as connection:
-                    yield connection
-                return
-            engine = self._engine.execution_options(begin="IMMEDIATE")
-            async with self._one_writer, engine.begin() as connection:
+            async with self._one_writer, self._writes.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         """One moment of the account, however many statements read it."""
         with self._unavailable():
-            engine = self._engine
-            if self._postgresql:
-                engine = engine.execution_options(isolation_level="REPEATABLE READ")
-            async with engine.begin() as connection:
+            async with self._reads.begin() as connection:
                 yield connection
 
     @contextlib.contextmanager

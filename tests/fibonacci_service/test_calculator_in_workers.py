@@ -24,9 +24,11 @@ class CountingWorkers(ValueWorkers):
     def __init__(self, *, pool: WorkerPool) -> None:
         super().__init__(pool=pool)
         self.asked: list[tuple[int, Encoding]] = []
+        self.begun = asyncio.Event()
 
     async def value(self, n: int, encoding: Encoding) -> EncodedValue:
         self.asked.append((n, encoding))
+        self.begun.set()
         return await super().value(n, encoding)
 
 
@@ -171,8 +173,7 @@ async def test_a_batch_that_its_caller_leaves_fails_its_dear_items_each_for_itse
         bench = Bench(pool)
         batch = asyncio.create_task(bench.calculator.compute_each([(10, DECIMAL), (DEAR, DECIMAL), (DEAR, DECIMAL)]))
         async with asyncio.timeout(30):
-            while not bench.workers.asked:
-                await asyncio.sleep(0)
+            await bench.workers.begun.wait()
         batch.cancel()
         await asyncio.wait([batch])
 

@@ -11,6 +11,8 @@ import grpc
 import pytest
 import structlog
 
+from fibonacci_service.observations import Failure, FailureKind, Operation
+from fibonacci_service.stats_sender import StatsSender
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2
 from tests.fibonacci_service.recording import NEVER, account, record_all, recorder_of, shape
@@ -157,3 +159,50 @@ async def test_a_hung_service_keeps_the_end_waiting_no_longer_than_the_flush_tim
 
     assert 0.05 < seconds < 10
     assert account(recorder) == {"served": 3, "recorded": 0, "pending": 0, "dropped": 3}
+
+
+async def test_a_task_that_crashes_starts_again_with_the_same_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    class CrashesOnce(StatsSender):
+        crashed = False
+
+        async def send(self, batch: stats_pb2.RecordRequest) -> None:
+            if not self.crashed:
+                self.crashed = True
+                raise ZeroDivisionError
+            await super().send(batch)
+
+    monkeypatch.setattr("fibonacci_service.stats_recorder.StatsSender", CrashesOnce)
+    monkeypatch.setattr("service_kit.lifecycle.RESTART_DELAY_SECONDS", 0)
+    servicer = ScriptedStats(accept)
+    with structlog.testing.capture_logs() as lines:
+        async with served(servicer) as channel, recorder_of(channel) as recorder:
+            record_all(recorder, [10, 10])
+            assert shape(await servicer.next_batch()) == (1, {10: 2})
+
+    assert [line["task"] for line in lines if line["event"] == "task.crashed"] == ["send_stats"]
+    assert account(recorder) == {"served": 2, "recorded": 2, "pending": 0, "dropped": 0}
+
+
+async def want_records(request: stats_pb2.RecordRequest, context: Any) -> None:
+    """The script of a stats_service of before there were errors and operations, and of these it takes no notice."""
+    if not request.records:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "records must be 1 to 1000, not 0")
+
+
+async def test_before_an_old_service_no_answer_is_lost_and_what_it_does_not_know_is_logged_once() -> None:
+    servicer = ScriptedStats(want_records)
+    with structlog.testing.capture_logs() as lines:
+        async with served(servicer) as channel, recorder_of(channel) as recorder:
+            for n in range(3):
+                recorder.record_failure(Failure(n, FailureKind.CANCELLED))
+                await servicer.next_batch()
+                recorder.record_operation(Operation.RANGE)
+                await servicer.next_batch()
+                recorder.record_failure(Failure(n, FailureKind.CANCELLED))
+                record_all(recorder, [n, n])
+
+    assert account(recorder) == {"served": 6, "recorded": 6, "pending": 0, "dropped": 0}
+    assert servicer.counted == 6
+    [refusal] = (line for line in lines if line["log_level"] == "warning")
+    assert (refusal["event"], refusal["entries"]) == ("stats.recordless_dropped", 1)
+    assert refusal["reason"] == "INVALID_ARGUMENT: records must be 1 to 1000, not 0"
