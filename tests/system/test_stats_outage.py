@@ -4,14 +4,13 @@ import asyncio
 import random
 import signal
 import time
-from pathlib import Path
 
 import httpx
 import pytest
 
 from deploy.local.processes import System
-from tests.system.account import settled, settled_total
-from tests.system.conftest import LOG_EVERYTHING, Report
+from tests.system.account import settled, total
+from tests.system.conftest import Report
 from tests.system.load import load
 from tests.system.watch import watched_load
 
@@ -19,6 +18,8 @@ pytestmark = pytest.mark.slow
 
 KILLS = 20
 HUNG_SECONDS = 10
+#: Were answers to wait for one attempt to deliver, 2 s, there would be a tenth of this.
+ANSWERED_WHILE_HUNG = 400
 
 
 async def test_killed_at_any_moment_under_load_it_loses_and_doubles_nothing(
@@ -43,11 +44,12 @@ async def test_hung_it_delays_no_answer_and_loses_none(fast_system: System, repo
     system = fast_system
     async with watched_load(system) as (sent, watch):
         await sent.answered(100)
+        answered_before = sent.sent
         system.stats.send(signal.SIGSTOP)
         hung = time.monotonic()
         while time.monotonic() < hung + HUNG_SECONDS:
             await sent.answered(100)
-        answered_while_hung = sent.sent
+        answered_while_hung = sent.sent - answered_before
         while_hung = dict(watch.stats_statuses)
         system.stats.send(signal.SIGCONT)
         await sent.answered(100)
@@ -55,34 +57,33 @@ async def test_hung_it_delays_no_answer_and_loses_none(fast_system: System, repo
 
     report(account)
     assert sent.statuses == {200: sent.sent}
-    assert answered_while_hung > 100 * HUNG_SECONDS
+    assert answered_while_hung > ANSWERED_WHILE_HUNG
     assert while_hung[503] >= 1
     assert account.is_exact
 
 
-async def test_absent_from_the_start_it_finds_every_request_when_it_comes(tmp_path: Path, report: Report) -> None:
-    with System(database_url=f"sqlite:///{tmp_path}/stats.sqlite3", settings=LOG_EVERYTHING) as system:
-        port = system.stats.port
-        system.gateway.stop()
-        system.fibonacci.stop()
-        system.stats.kill()
-        system.fibonacci.start()
-        system.gateway.start()
+async def test_absent_from_the_start_it_finds_every_request_when_it_comes(system: System, report: Report) -> None:
+    port = system.stats.port
+    system.gateway.stop()
+    system.fibonacci.stop()
+    system.stats.kill()
+    system.fibonacci.start()
+    system.gateway.start()
 
-        async with load(system.url) as sent:
-            await sent.answered(500)
-        async with httpx.AsyncClient(timeout=30) as client:
-            unavailable = await client.get(f"{system.url}/stats")
-        system.stats.start()
-        account = await settled(system, sent)
+    async with load(system.url) as sent:
+        await sent.answered(300)
+    async with httpx.AsyncClient(timeout=30) as client:
+        unavailable = await client.get(f"{system.url}/stats")
+    system.stats.start()
+    account = await settled(system, sent)
 
-        report(account)
-        assert system.stats.port == port
-        assert unavailable.status_code == 503
-        assert unavailable.headers["Retry-After"] == "1"
-        assert sent.statuses == {200: sent.sent}
-        assert account.is_exact
-        assert settled_total(system, sent.sent) == sent.sent
+    report(account)
+    assert system.stats.port == port
+    assert unavailable.status_code == 503
+    assert unavailable.headers["Retry-After"] == "1"
+    assert sent.statuses == {200: sent.sent}
+    assert account.is_exact
+    assert total(system) == sent.sent
 
 
 async def test_what_cannot_be_delivered_before_the_end_is_counted_and_logged(system: System) -> None:
