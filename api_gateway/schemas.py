@@ -59,7 +59,7 @@ class Measures(BaseModel):
         description="Ninety-nine in a hundred are. The three are null where no histogram is kept: it is for the 10,000 "
         "busiest numbers."
     )
-    first_seen: datetime | None = Field(description="When the first request was made; null before there was one.")
+    first_seen: datetime | None = Field(description="When the first request was made; null where it is not known.")
     last_seen: datetime | None = Field(description="When the last one was.")
 
 
@@ -69,23 +69,20 @@ class NumberStats(Measures):
     n: int = Field(description="The index.")
 
 
-class FoldedStats(Measures):
-    """What happened to the least used numbers, which have no row of their own any more."""
-
-    numbers: int = Field(
-        description="How many rows were folded; a number that came back and was folded again is counted again."
-    )
-
-
 class TotalStats(Measures):
     """What happened to all numbers together."""
 
-    numbers: int = Field(description="How many numbers have a row of their own.")
+    numbers: int = Field(
+        description="How many numbers have a row of their own; above 10,000 as they were up to 10 s ago."
+    )
     operations: dict[str, int] = Field(
         description="Uses that are answered with no single number: range, residue, description. They are no requests "
         "for any n, and those that did not happen are absent."
     )
-    folded: FoldedStats | None = Field(description="Null where every number has a row of its own.")
+    folded: Measures | None = Field(
+        description="The least used numbers, which share this one row because there were too many; null where every "
+        "number has its own."
+    )
 
 
 class StatsChanges(BaseModel):

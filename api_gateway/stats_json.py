@@ -27,8 +27,8 @@ from service_kit.pb.stats.stats_pb2 import (
 Fields = dict[str, Any]
 
 # UNSPECIFIED says no more than a number that is not listed.
-_ERROR_KINDS = {number: name.lower() for name, number in ErrorKind.items() if number}
-_OPERATIONS = {number: name.lower() for name, number in Operation.items() if number}
+_ERROR_KINDS: dict[int, str] = {number: name.lower() for name, number in ErrorKind.items() if number}
+_OPERATIONS: dict[int, str] = {number: name.lower() for name, number in Operation.items() if number}
 
 
 def page_json(response: ListStatsResponse) -> bytes:
@@ -89,7 +89,7 @@ def _measures(stat: FibonacciStat) -> Fields:
 
 def _totals(totals: Totals) -> Fields:
     operations = {_name(_OPERATIONS, use.operation, "operation"): use.count for use in totals.operations}
-    folded = _measures(totals.folded) | {"numbers": totals.folded_numbers} if totals.folded_numbers else None
+    folded = _measures(totals.folded) if totals.folded.request_count or totals.folded.errors else None
     return _measures(totals.all) | {"numbers": totals.numbers, "operations": operations, "folded": folded}
 
 

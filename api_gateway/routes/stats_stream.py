@@ -19,11 +19,11 @@ EVENT_STREAM = "text/event-stream"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Server-sent events named stats. The data of each is one JSON object, StatsChanges: the totals, "
-        "and of the 100 busiest numbers all in the first event, and in the others those that are new among them or "
-        "have changed. There are no ids, because a reader that connects again starts with everything. The stream ends "
-        "when the gateway or stats_service stops; EventSource then connects again by itself, and gives up for good at "
-        "any answer other than 200.",
+        "description": "Server-sent events named stats. The data of each is one JSON object as /stats answers it, "
+        "without next_page_token: the totals, and of the 100 busiest numbers all in the first event, and in the others "
+        "those that are new among them or have changed. There are no ids, because a reader that connects again starts "
+        "with everything. A comment comes when nothing else was sent for 15 s. The stream ends when the gateway or "
+        "stats_service stops; an EventSource then connects again by itself, and gives up at any answer but 200.",
         "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
     },
 }
