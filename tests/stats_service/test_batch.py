@@ -47,8 +47,8 @@ def test_it_counts_what_was_answered() -> None:
     assert batch(1, answers(1, 2), answers(2, 3), errors=[failures(1, 1, 9)]).count == 5
 
 
-def test_a_single_record_is_one_answer_that_took_so_long() -> None:
-    assert single(10, 5) == NumberRecord(10, 1, 0, 0, 5, 5, 5)
+def test_a_single_record_is_one_answer_whose_time_is_known() -> None:
+    assert single(10, 1_000) == NumberRecord(10, 1, 0, 0, 1_000, 1_000, 1_000, {63: 1})
 
 
 def test_two_lists_spell_a_histogram() -> None:
