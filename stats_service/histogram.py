@@ -13,7 +13,13 @@ Histogram = Mapping[int, int]
 #: The last bucket of those with 50 bits, as the longest time that a record may hold has them, 10**15 ns.
 MAX_BUCKET = 383
 
+_LEADING_BITS = 4
 _SUB_BUCKETS = 8
+
+
+def bucket_of(ns: int) -> int:
+    exponent = max(ns.bit_length() - _LEADING_BITS, 0)
+    return _SUB_BUCKETS * exponent + (ns >> exponent)
 
 
 def middle_ns(bucket: int) -> float:

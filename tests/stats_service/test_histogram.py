@@ -3,9 +3,10 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stats_service.histogram import MAX_BUCKET, middle_ns, percentile_ns
+from stats_service.histogram import MAX_BUCKET, bucket_of, middle_ns, percentile_ns
 from stats_service.measures import MAX_DURATION_NS
-from tests.stats_service.accounts import bucket_of, histogram_of
+from tests.stats_service import accounts
+from tests.stats_service.accounts import histogram_of
 
 times = st.one_of(st.integers(0, 64), st.integers(0, MAX_DURATION_NS), st.integers(0, 50).map(lambda bits: 2**bits))
 
@@ -14,6 +15,12 @@ times = st.one_of(st.integers(0, 64), st.integers(0, MAX_DURATION_NS), st.intege
 @settings(deadline=None)
 def test_the_middle_of_a_bucket_is_at_most_a_sixteenth_off_any_time_in_it(time: int) -> None:
     assert abs(middle_ns(bucket_of(time)) - time) <= time / 16
+
+
+@given(time=times)
+@settings(deadline=None)
+def test_a_time_is_in_the_bucket_that_the_contract_gives(time: int) -> None:
+    assert bucket_of(time) == accounts.bucket_of(time)
 
 
 @given(one=times, other=times)
