@@ -83,19 +83,21 @@ async def watched_load(system: System, *, stats_age_seconds: float = 0) -> Async
 
     GET /stats may be so old where a second stats_service counts too.
     """
-    async with load(system.url) as sent:
-        watch = Watch(sent=sent)
-        watching = [
-            asyncio.create_task(_watch_recorder(system, watch, sent)),
-            asyncio.create_task(_watch_stats(system, watch, age_seconds=stats_age_seconds)),
-        ]
-        try:
-            yield sent, watch
-        finally:
-            for task in watching:
-                task.cancel()
-            ended = await asyncio.gather(*watching, return_exceptions=True)
-    assert [type(end) for end in ended] == [asyncio.CancelledError] * 2, ended
+    async with httpx.AsyncClient(base_url=system.url, timeout=30) as client:
+        async with load(system.url) as sent:
+            watch = Watch(sent=sent)
+            watching = [
+                asyncio.create_task(_watch_recorder(system, watch, sent)),
+                asyncio.create_task(_watch_stats(client, watch, stats_age_seconds)),
+            ]
+            try:
+                yield sent, watch
+            finally:
+                for task in watching:
+                    task.cancel()
+                ended = await asyncio.gather(*watching, return_exceptions=True)
+        assert [type(end) for end in ended] == [asyncio.CancelledError] * 2, ended
+        await _look_at_stats(client, watch, stats_age_seconds)
     assert not watch.faults, f"{len(watch.faults)} of them, such as {watch.faults[:3]}"
     assert watch.recorder_reads
     assert watch.stats_statuses.get(200)
@@ -118,11 +120,13 @@ async def _watch_recorder(system: System, watch: Watch, sent: Load) -> None:
             await asyncio.sleep(RECORDER_PAUSE_SECONDS)
 
 
-async def _watch_stats(system: System, watch: Watch, *, age_seconds: float) -> None:
-    async with httpx.AsyncClient(timeout=30) as client:
-        while True:
-            acknowledged_before = watch.acknowledged
-            await asyncio.sleep(age_seconds)
-            response = await client.get(f"{system.url}/stats")
-            watch.see_stats(response, acknowledged_before=acknowledged_before)
-            await asyncio.sleep(STATS_PAUSE_SECONDS)
+async def _watch_stats(client: httpx.AsyncClient, watch: Watch, age_seconds: float) -> None:
+    while True:
+        await _look_at_stats(client, watch, age_seconds)
+        await asyncio.sleep(STATS_PAUSE_SECONDS)
+
+
+async def _look_at_stats(client: httpx.AsyncClient, watch: Watch, age_seconds: float) -> None:
+    acknowledged_before = watch.acknowledged
+    await asyncio.sleep(age_seconds)
+    watch.see_stats(await client.get("/stats"), acknowledged_before=acknowledged_before)
