@@ -18,6 +18,7 @@ from api_gateway.errors import (
     NotAcceptable,
     RangeNotSatisfiable,
     ServiceUnavailable,
+    TooManyStreams,
     UpstreamError,
 )
 from service_kit.request_id import current_request_id
@@ -65,7 +66,8 @@ def problem(
     if fields:
         body["errors"] = [{"field": field, "detail": allowed} for field, allowed in fields]
     body["request_id"] = current_request_id.get()
-    every = dict(headers or {})
+    # A cache may keep a 404 unless it is told not to, and a number that was never asked for may be asked for next.
+    every = {"Cache-Control": "no-store", **(headers or {})}
     if status in (429, 503):
         every.setdefault("Retry-After", RETRY_AFTER_SECONDS)
     return JSONResponse(body, status, headers=every, media_type=PROBLEM_MEDIA_TYPE)
@@ -102,6 +104,7 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     RequestValidationError: _invalid,
     UpstreamError: _upstream,
     ServiceUnavailable: lambda error: problem(503, str(error)),
+    TooManyStreams: lambda error: problem(503, str(error)),
     DeadlineExceeded: lambda error: problem(504, str(error)),
     ClientGone: lambda _: problem(499),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +24,7 @@ class Postgres:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))
         self._folder.chmod(0o755)
-        self._server: Any = _embedded.get_server(self._folder / "db", cleanup_mode="stop")
+        self._server: Any = _embedded.get_server(self._folder / "db", cleanup_mode=None)
         self._names = (f"test_{number}" for number in itertools.count(1))
 
     def __enter__(self) -> Self:
@@ -31,6 +33,7 @@ class Postgres:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.stop()  # in order it would first write what is then deleted, which takes seconds
         self._server.cleanup()
         shutil.rmtree(self._folder)
 
@@ -53,6 +56,19 @@ class Postgres:
 
     def start(self) -> None:
         self._server.ensure_postgres_running()
+
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """Its processes stand still, and every connection stays as it is."""
+        postmaster = self._server.get_postmaster_info().process
+        processes = [postmaster, *postmaster.children()]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def _control(self, *arguments: str) -> None:
         _embedded.pg_ctl(["-w", *arguments], pgdata=self._server.pgdata, user=self._server.system_user)
