@@ -44,8 +44,8 @@ class LoadClient:
         return self._send(contender, requests, connections)
 
     def _warm_up(self, contender: Contender, connections: int) -> int:
-        turn = self._send(contender, max(MIN_WARM_UP_REQUESTS, WARM_UP_REQUESTS_A_CONNECTION * connections), connections)
-        requests = turn.load.requests_within(self._seconds, least=connections)
+        few = max(MIN_WARM_UP_REQUESTS, WARM_UP_REQUESTS_A_CONNECTION * connections)
+        requests = self._send(contender, few, connections).load.requests_within(self._seconds, least=connections)
         self._requests[contender.name, connections] = requests
         return requests
 
