@@ -47,7 +47,7 @@ def _sound_copy(source: Path, *, beside: Path) -> Iterator[Path]:
     new = beside.with_name(f"{beside.name}.new")
     new.unlink(missing_ok=True)
     try:
-        # Nothing of it is written, but one who may only read leaves files beside it that the service may not be able to.
+        # It only reads, but who opens a file for no more leaves others beside it, which the service may not open.
         with contextlib.closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=rw", uri=True)) as connection:
             if is_empty(connection):
                 raise CannotCopy(f"{source} is empty")

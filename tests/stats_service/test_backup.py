@@ -18,7 +18,7 @@ from stats_service.summary import Page
 from tests.stats_service.accounts import Clock, answers, batch, opened, page, record_numbers
 from tests.stats_service.messages import batch as batch_message
 from tests.stats_service.messages import record, total
-from tests.stats_service.test_store_sqlite import as_release_0_1_made_it, content, files, with_damage, write
+from tests.stats_service.sqlite_files import as_release_0_1_made_it, content, files, with_damage, write
 
 
 @pytest.fixture
