@@ -16,7 +16,7 @@ LogRequests = Literal["all", "sampled", "errors"]
 S = TypeVar("S", bound="ServiceSettings")
 
 # From the colon behind the user to the last @, whatever stands between, and a parameter of that name.
-_PASSWORD = re.compile(r"(?P<before>^\w*://[^:]*|^[^:]*):.*@|(?P<name>password=)[^&]*", re.DOTALL)
+_PASSWORD = re.compile(r"(?P<before>^\w*://[^:]*|^(?!\w*://)[^:]*):.*@|(?P<name>password=)[^&]*", re.DOTALL)
 
 # Kubernetes and container links inject these beside a service of the same name; they are not meant for us.
 _INJECTED = re.compile(r"(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT_\d+_(TCP|UDP)\w*|PORT")

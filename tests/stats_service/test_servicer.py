@@ -46,10 +46,14 @@ def told(stat: stats_pb2.FibonacciStat) -> stats_pb2.FibonacciStat:
 
 def stat(n: int, request_count: int, cache_hits: int = 1) -> stats_pb2.FibonacciStat:
     """What is told of requests such as those of `record`."""
-    times = {"average_time_ms": 1.5, "min_time_ms": 1, "max_time_ms": 2}
-    misses = request_count - cache_hits
     return stats_pb2.FibonacciStat(
-        n=n, request_count=request_count, cache_hits=cache_hits, cache_misses=misses, **times
+        n=n,
+        request_count=request_count,
+        cache_hits=cache_hits,
+        cache_misses=request_count - cache_hits,
+        average_time_ms=1.5,
+        min_time_ms=1,
+        max_time_ms=2,
     )
 
 
@@ -106,7 +110,7 @@ async def test_without_a_histogram_no_percentile_is_told(stored_stub: "StatsAsyn
 
     number = (await stored_stub.GetNumberStats(stats_pb2.GetNumberStatsRequest(n=10))).stat
 
-    assert not any(number.HasField(f"p{share}_time_ms") for share in (50, 90, 99))
+    assert not any((number.HasField("p50_time_ms"), number.HasField("p90_time_ms"), number.HasField("p99_time_ms")))
 
 
 async def test_operations_and_errors_are_in_the_totals(stored_stub: "StatsAsyncStub") -> None:
@@ -193,7 +197,7 @@ async def test_what_is_acknowledged_is_in_whatever_is_read_next(stored_stub: "St
             await stored_stub.GetStats(Empty())
 
     reading = [asyncio.create_task(read_all_the_time()) for _ in range(4)]
-    for sequence in range(1, 51):
+    for sequence in range(1, 31):
         await stored_stub.RecordNo(batch(record(10), sequence=sequence))
         stats, listed = await asyncio.gather(
             stored_stub.GetStats(Empty()), stored_stub.ListStats(stats_pb2.ListStatsRequest())

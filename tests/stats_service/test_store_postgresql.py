@@ -60,7 +60,7 @@ async def test_the_account_and_the_sources_survive_reopening(url: str) -> None:
 
 
 async def test_replicas_that_start_at_once_on_an_empty_database_all_start(postgres: Postgres) -> None:
-    for _ in range(5):
+    for _ in range(3):
         url = postgres.new_database()
         async with AsyncExitStack() as stack:
             replicas = await asyncio.gather(*(stack.enter_async_context(opened(url)) for _ in range(4)))
@@ -166,12 +166,17 @@ async def waits_for_a_lock(postgres: Postgres) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_while_the_server_is_stopped_the_store_is_unavailable_and_then_works_again(
-    postgres: Postgres, url: str
-) -> None:
-    async with opened(url) as store:
+@pytest.fixture(scope="module")
+def failing() -> Iterator[Postgres]:
+    """A server of its own for tests in which it fails."""
+    with Postgres(durable=False) as server:
+        yield server
+
+
+async def test_while_the_server_is_stopped_the_store_is_unavailable_and_then_works_again(failing: Postgres) -> None:
+    async with opened(failing.new_database()) as store:
         await store.record(batch(1, answers(10)))
-        with stopped(postgres):
+        with stopped(failing):
             for _ in range(2):
                 with pytest.raises(StoreUnavailable):
                     await store.record(batch(2, answers(10)))
@@ -194,10 +199,10 @@ def stopped(postgres: Postgres) -> Iterator[None]:
         postgres.start()
 
 
-async def test_connections_that_broke_unseen_cost_one_call_and_no_more(postgres: Postgres, url: str) -> None:
-    async with opened(url) as store:
+async def test_connections_that_broke_unseen_cost_one_call_and_no_more(failing: Postgres) -> None:
+    async with opened(failing.new_database()) as store:
         await asyncio.gather(*(page(store) for _ in range(4)))
-        with stopped(postgres):
+        with stopped(failing):
             pass
 
         with pytest.raises(StoreUnavailable):
@@ -208,20 +213,20 @@ async def test_connections_that_broke_unseen_cost_one_call_and_no_more(postgres:
 
 
 async def test_a_server_that_hangs_is_given_up_and_then_used_again(
-    postgres: Postgres, url: str, monkeypatch: pytest.MonkeyPatch
+    failing: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_postgresql, "_STATEMENT_SECONDS", 0.2)
-    monkeypatch.setattr(store_postgresql, "_CONNECT_SECONDS", 0.2)
-    async with opened(url) as store:
+    monkeypatch.setattr(store_postgresql, "_STATEMENT_SECONDS", 1.0)
+    monkeypatch.setattr(store_postgresql, "_CONNECT_SECONDS", 1.0)
+    async with opened(failing.new_database()) as store:
         await store.record(batch(1, answers(10)))
-        with postgres.hung():
-            async with asyncio.timeout(5):
+        with failing.hung():
+            async with asyncio.timeout(10):
                 with pytest.raises(StoreUnavailable):
                     await store.record(batch(2, answers(10)))
                 with pytest.raises(StoreUnavailable):
                     await page(store)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             await store.record(batch(2, answers(10)))
             assert await counts(store) == {10: 2}
 

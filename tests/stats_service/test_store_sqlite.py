@@ -2,13 +2,10 @@
 
 import asyncio
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +33,7 @@ from tests.stats_service.accounts import (
     record_numbers,
     totals,
 )
+from tests.stats_service.sqlite_files import as_release_0_1_made_it, connected, content, files, with_damage, write
 
 TEN = answers(10, 3, 1)
 
@@ -47,24 +45,6 @@ def path(tmp_path: Path) -> Path:
 
 def opened(path: Path, **bounds: Any) -> Any:
     return open_sqlite(path, clock=Clock(), bounds=Bounds(**bounds))
-
-
-@contextmanager
-def connected(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        yield connection
-
-
-def content(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-def write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-
-
-def files(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
 
 
 async def refusal(path: Path) -> str:
@@ -236,13 +216,6 @@ async def test_a_damaged_file_is_refused_and_not_touched(path: Path, damaged_pag
     assert files(path.parent) == [path.name]
 
 
-def with_damage(content: bytes, page: int, page_size: int = 4096) -> bytes:
-    """With the head of one page turned round."""
-    start = (page - 1) * page_size
-    turned = bytes(byte ^ 0xFF for byte in content[start : start + 64])
-    return content[:start] + turned + content[start + 64 :]
-
-
 async def test_a_file_that_was_cut_off_is_refused(path: Path) -> None:
     async with opened(path) as store:
         await record_numbers(store, range(2_000))
@@ -288,29 +261,6 @@ def start_several(path: Path) -> list[dict[int, int]]:
 def test_several_that_start_at_once_on_one_file_all_start(tmp_path: Path) -> None:
     for attempt in range(5):
         assert start_several(tmp_path / f"{attempt}.sqlite3") == [{}] * 4
-
-
-def as_release_0_1_made_it(path: Path) -> None:
-    """An account of the first release, which had no version in a table."""
-    with connected(path) as file:
-        file.executescript(f"""
-            PRAGMA journal_mode = WAL;
-            CREATE TABLE numbers (
-                n INTEGER NOT NULL, count BIGINT NOT NULL, cache_hits BIGINT NOT NULL, total_ns BIGINT NOT NULL,
-                min_ns BIGINT NOT NULL, max_ns BIGINT NOT NULL, PRIMARY KEY (n)
-            );
-            CREATE TABLE totals (
-                id INTEGER NOT NULL, requests BIGINT NOT NULL, cache_hits BIGINT NOT NULL, PRIMARY KEY (id)
-            );
-            CREATE TABLE sources (
-                source VARCHAR(64) NOT NULL, sequence BIGINT NOT NULL, last_seen FLOAT NOT NULL, PRIMARY KEY (source)
-            );
-            PRAGMA application_id = 1718182515;
-            PRAGMA user_version = 1;
-            INSERT INTO numbers VALUES (10, 5, 2, 500, 50, 200), (20, 3, 0, 9000000000000000, 1, 4000000000000000);
-            INSERT INTO totals VALUES (1, 8, 2);
-            INSERT INTO sources VALUES ('life-1', 7, {NOON});
-        """)
 
 
 async def test_an_account_of_release_0_1_is_upgraded_with_every_count(path: Path) -> None:

@@ -133,7 +133,7 @@ async def happens(store: StatsStore, event: object, clock: Clock) -> object:
 
 
 @given(history=histories, bounds=bounds)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_every_store_tells_the_same_after_the_same_history(
     engines: Sequence[AsyncEngine], history: list[object], bounds: SmallBounds
 ) -> None:
