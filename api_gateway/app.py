@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 
 from api_gateway import problems
 from api_gateway.coalescer import EXCHANGES, Coalescer
+from api_gateway.direct import DirectRoutes
 from api_gateway.exchange import Exchange
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.http_server import serving
@@ -41,8 +42,8 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         draining = asyncio.Event()
         fibonacci = fibonacci_client(settings, to_fibonacci)
         app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
-        request_log = RequestLog(policy=settings.log_requests)
-        async with fibonacci.coalescer, serving(RequestLayer(app, request_log=request_log), settings) as port:
+        layered = RequestLayer(DirectRoutes(app), request_log=RequestLog(policy=settings.log_requests))
+        async with fibonacci.coalescer, serving(layered, settings) as port:
             try:
                 yield port
             finally:
