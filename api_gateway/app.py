@@ -9,7 +9,9 @@ import grpc
 from fastapi import Depends, FastAPI
 
 from api_gateway import problems
-from api_gateway.coalescer import Coalescer
+from api_gateway.coalescer import EXCHANGES, Coalescer
+from api_gateway.direct import DirectRoutes
+from api_gateway.exchange import Exchange
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.http_server import serving
 from api_gateway.middleware import RequestLayer
@@ -39,13 +41,10 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it stops being ready, then drains."""
     async with open_channel(settings.fibonacci_target) as to_fibonacci, open_channel(settings.stats_target) as to_stats:
         draining = asyncio.Event()
-        app = create_app(
-            fibonacci=fibonacci_client(settings, to_fibonacci),
-            stats=stats_client(settings, to_stats),
-            draining=draining,
-        )
-        request_log = RequestLog(policy=settings.log_requests)
-        async with serving(RequestLayer(app, request_log=request_log), settings) as port:
+        fibonacci = fibonacci_client(settings, to_fibonacci)
+        app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
+        layered = RequestLayer(DirectRoutes(app), request_log=RequestLog(policy=settings.log_requests))
+        async with fibonacci.coalescer, serving(layered, settings) as port:
             try:
                 yield port
             finally:
@@ -79,12 +78,13 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
 
 
 def fibonacci_client(settings: Settings, channel: grpc.aio.Channel) -> FibonacciClient:
-    service = "fibonacci_service"
     stub = FibonacciStub(channel)
+    caller = Caller(service="fibonacci_service", channel=channel, deadline_seconds=settings.deadline_seconds)
+    exchanges = [Exchange(stub=stub) for _ in range(EXCHANGES)]
     return FibonacciClient(
         stub=stub,
-        caller=Caller(service=service, channel=channel, deadline_seconds=settings.deadline_seconds),
-        coalescer=Coalescer(stub=stub, service=service, max_waiting=settings.max_waiting),
+        caller=caller,
+        coalescer=Coalescer(exchanges=exchanges, caller=caller, max_waiting=settings.max_waiting),
         stall_seconds=settings.deadline_seconds,
     )
 

@@ -56,6 +56,11 @@ class Aggregate:
         """How many sums it holds, which is what it takes of memory and of batches."""
         return len(self.tallies) + len(self.failures) + len(self.operations)
 
+    @property
+    def request_count(self) -> int:
+        """The answered requests that it tells of."""
+        return sum(tally.count for tally in self.tallies.values())
+
     def add_failure(self, failure: Failure) -> None:
         key = (failure.n, failure.kind)
         self.failures[key] = self.failures.get(key, 0) + 1

@@ -10,6 +10,8 @@ import grpc
 from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
+from fibonacci_service.exchange import Exchange
+from fibonacci_service.item_log import ItemLog
 from fibonacci_service.ranges import RangeReader
 from fibonacci_service.servicer import SERVICE_NAME, STATUS_TABLE, FibonacciServicer
 from fibonacci_service.settings import Settings
@@ -36,12 +38,14 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             max_index=settings.max_n,
             observers=observers,
         )
+        item_log = ItemLog(request_log=request_log)
         servicer = FibonacciServicer(
             calculator=calculator,
+            exchange=Exchange(calculator=calculator, status_table=STATUS_TABLE, item_log=item_log),
             ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
             appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
             recorder=recorder,
-            request_log=request_log,
+            item_log=item_log,
         )
         async with serving(
             settings,

@@ -39,8 +39,9 @@ class Outbox:
         self._oldest: RecordRequest | None = None
         self._sequence = 0
         self._filled = asyncio.Event()
-        #: How many entries wait, those of the oldest batch among them.
+        #: How many entries wait, and of how many answered requests they tell; those of the oldest batch are among them.
         self.size = 0
+        self.request_count = 0
 
     async def filled(self) -> None:
         """Returns once something waits."""
@@ -51,6 +52,7 @@ class Outbox:
         end_time = max(aggregate.start_time, end_time)  # the clock may have been set back
         self._closed.append(_Closed(_timestamp(aggregate.start_time), _timestamp(end_time), _entries(aggregate)))
         self.size += aggregate.size
+        self.request_count += aggregate.request_count
         self._filled.set()
 
     def oldest(self) -> RecordRequest | None:
@@ -66,7 +68,14 @@ class Outbox:
     def remove_oldest(self) -> None:
         if self._oldest is not None:
             self.size -= entry_count(self._oldest)
+            self.request_count -= request_count(self._oldest)
             self._oldest = None
+
+    def clear(self) -> None:
+        """Gives up everything that waits."""
+        self._closed.clear()
+        self._oldest = None
+        self.size = self.request_count = 0
 
     def _cut(self, closed: _Closed) -> RecordRequest | None:
         entries = list(islice(closed.entries, MAX_BATCH_ENTRIES))

@@ -60,7 +60,8 @@ class StatsRecorder:
 
     @property
     def pending(self) -> int:
-        return self.served - self.recorded - self.dropped
+        """Counted from what waits, number by number, so that the three sums can be held against `served`."""
+        return self._outbox.request_count + self._open.request_count
 
     def record(self, computation: Computation) -> None:
         """Adds one answer to its number's tally: two look-ups and some additions, never a wait."""
@@ -103,7 +104,9 @@ class StatsRecorder:
             async with asyncio.timeout(self._flush_seconds):
                 await self._send_closed()
         except TimeoutError:
-            self._drop(self.pending, reason="the service stopped before they were acknowledged")
+            given_up = self.pending
+            self._outbox.clear()
+            self._drop(given_up, reason="the service stopped before they were acknowledged")
         if self.served:
             log.info("stats.flushed", served=self.served, recorded=self.recorded, dropped=self.dropped)
 

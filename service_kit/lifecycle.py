@@ -1,6 +1,7 @@
 """From the start of a process to its orderly end."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from typing import NoReturn
 import structlog
 import uvloop
 
+from service_kit.grpc_engine import choose_engine
 from service_kit.logs import configure_logging
 from service_kit.settings import S, ServiceSettings, load_settings, unknown_variables
 
@@ -39,6 +41,7 @@ def run_service(
     """
     settings = load_settings(settings_type, program=program, arguments=arguments)
     configure_logging(service=program, level=settings.log_level, log_format=settings.log_format)
+    choose_engine(os.environ)
     for name, nearest in unknown_variables(settings_type, environment).items():
         log.warning("setting.unknown", name=name, nearest=nearest)
     try:
@@ -51,9 +54,21 @@ def run_service(
 async def _serve(settings: S, running: Callable[[S], AbstractAsyncContextManager[int]]) -> None:
     stop = stop_signal()
     async with running(settings) as port:
+        _freeze_garbage()
         log.info("service.started", host=settings.listen_host, port=port)
         log.info("service.stopping", signal=(await stop).name)
     log.info("service.stopped")
+
+
+def _freeze_garbage() -> None:
+    """Leaves what was loaded at the start out of every later collection, and collects less often.
+
+    A full collection looks at some 200,000 objects of modules and classes and takes 60 ms, during which no request is
+    answered: with 256 connections p99 was 39 ms, and 15 without them.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 def stop_signal() -> "asyncio.Future[signal.Signals]":

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from stats_service.histogram import Histogram, percentile_ns
-from stats_service.histogram import merged as merged_histograms
 
 #: Sums stop here instead of overflowing 64 bits: 253 years of computing. What one batch adds still fits above it.
 MOST = 8 * 10**18
@@ -60,7 +59,6 @@ class Measures(NamedTuple):
 
     def merged(self, other: "Measures") -> "Measures":
         """Both together."""
-        kinds = self.errors.keys() | other.errors.keys()
         return Measures(
             count=min(MOST, self.count + other.count),
             cache_hits=min(MOST, self.cache_hits + other.cache_hits),
@@ -70,8 +68,8 @@ class Measures(NamedTuple):
             max_ns=max(self.max_ns, other.max_ns),
             first_seen=min(self.first_seen, other.first_seen),
             last_seen=max(self.last_seen, other.last_seen),
-            errors={kind: self.errors.get(kind, 0) + other.errors.get(kind, 0) for kind in kinds},
-            histogram=merged_histograms(self.histogram, other.histogram),
+            errors=_summed(self.errors, other.errors),
+            histogram=_summed(self.histogram, other.histogram),
         )
 
 
@@ -100,3 +98,9 @@ class MinuteTotals:
             min(MOST, self.errors + other.errors),
             min(MOST, self.total_ns + other.total_ns),
         )
+
+
+def _summed(one: Mapping[int, int], other: Mapping[int, int]) -> Mapping[int, int]:
+    if not one or not other:
+        return one or other
+    return {key: min(MOST, one.get(key, 0) + other.get(key, 0)) for key in one.keys() | other.keys()}

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from stats_service.errors import RecordRefused
-from stats_service.histogram import MAX_BUCKET, Histogram
+from stats_service.histogram import MAX_BUCKET, Histogram, bucket_of
 from stats_service.measures import MAX_DURATION_NS
 
 #: Far above what is real, and far below what the sums of a 64-bit store can hold.
@@ -87,7 +87,7 @@ def single(n: int, duration_ns: int) -> NumberRecord:
     """One request as the first version of the contract reports it. Raises RecordRefused."""
     require(n >= 0, "n", _NOT_NEGATIVE)
     require(0 <= duration_ns <= MAX_DURATION_NS, "duration", f"must be from 0 to {MAX_DURATION_NS}")
-    return NumberRecord(n, 1, 0, 0, duration_ns, duration_ns, duration_ns)
+    return NumberRecord(n, 1, 0, 0, duration_ns, duration_ns, duration_ns, {bucket_of(duration_ns): 1})
 
 
 def histogram_of(buckets: list[int], counts: list[int], position: int) -> Histogram:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from stats_service.batch import ALL, FOLDED, Batch
 from stats_service.errors import NumberUnknown
-from stats_service.measures import Measures, MinuteTotals, NumberMeasures
+from stats_service.measures import MOST, Measures, MinuteTotals, NumberMeasures
 from stats_service.paging import Order, PageRequest
 from stats_service.store import FOLDED_AT_ONCE, MINUTES_KEPT, Bounds, Clock, Tidied
 from stats_service.summary import Page, Totals
@@ -33,7 +33,8 @@ class MemoryStore:
         if added:
             self._add_minute(batch.minute(now))
         for operation in batch.operations:
-            self._operations[operation.operation] = self._operations.get(operation.operation, 0) + operation.count
+            count = self._operations.get(operation.operation, 0) + operation.count
+            self._operations[operation.operation] = min(MOST, count)
         if len(self._numbers) >= self._bounds.full:
             self._fold_some()
         return True
