@@ -66,8 +66,7 @@ def problem(
     if fields:
         body["errors"] = [{"field": field, "detail": allowed} for field, allowed in fields]
     body["request_id"] = current_request_id.get()
-    # A cache may keep a 404 unless it is told not to, and a number that was never asked for may be asked for next.
-    every = {"Cache-Control": "no-store", **(headers or {})}
+    every = dict(headers or {})
     if status in (429, 503):
         every.setdefault("Retry-After", RETRY_AFTER_SECONDS)
     return JSONResponse(body, status, headers=every, media_type=PROBLEM_MEDIA_TYPE)

@@ -4,15 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from api_gateway.no_store import NoStoreRoute
 from api_gateway.queries import Index, NoQuery, StatsQuery
 from api_gateway.schemas import Minutes, NumberStats, Stats
 from api_gateway.stats_client import StatsClient
 
-NO_STORE = {"Cache-Control": "no-store"}
-
 
 def stats_routes(client: StatsClient) -> APIRouter:
-    router = APIRouter(tags=["stats"])
+    router = APIRouter(tags=["stats"], route_class=NoStoreRoute)
 
     @router.get("/stats", response_model=Stats)
     async def list_stats(query: Annotated[StatsQuery, Query()]) -> Response:
@@ -35,4 +34,4 @@ def stats_routes(client: StatsClient) -> APIRouter:
 
 
 def _answer(body: bytes) -> Response:
-    return Response(body, media_type="application/json", headers=NO_STORE)
+    return Response(body, media_type="application/json")

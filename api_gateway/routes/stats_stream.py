@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from api_gateway.disconnection import while_connected
 from api_gateway.errors import ClientGone
+from api_gateway.no_store import NoStoreRoute
 from api_gateway.number_responses import HEAD_KEY
 from api_gateway.queries import WatchQuery
 from api_gateway.stats_client import StatsClient
@@ -16,7 +17,7 @@ from api_gateway.stats_stream import StatsStream
 
 EVENT_STREAM = "text/event-stream"
 #: nginx gathers an answer before it passes it on, unless it is told not to.
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_HEADERS = {"X-Accel-Buffering": "no"}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events named stats. The data of each is one JSON object as /stats answers it, "
@@ -63,7 +64,7 @@ class StatsEvents(Response):
 
 
 def stats_stream_routes(client: StatsClient, draining: asyncio.Event) -> APIRouter:
-    router = APIRouter(tags=["stats"])
+    router = APIRouter(tags=["stats"], route_class=NoStoreRoute)
 
     @router.get("/stats/stream", response_class=Response, responses=_RESPONSES)
     async def watch_stats(query: Annotated[WatchQuery, Query()], request: Request) -> Response:

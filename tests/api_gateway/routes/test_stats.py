@@ -64,6 +64,17 @@ async def test_what_the_service_answers_is_what_is_told() -> None:
     assert [minute["request_count"] for minute in minutes["minutes"]] == [3]
 
 
+async def test_a_page_that_changed_is_told_as_it_is_now() -> None:
+    stats = TinyStats()
+    told = []
+    async with gateway_to(stats) as client:
+        for count in (3, 3, 4, 0, 3):
+            stats.page = ListStatsResponse(fibonacci_stats=[FibonacciStat(n=7, request_count=count)])
+            page = (await client.get("/stats")).json()
+            told.append(page["fibonacci_stats"][0]["request_count"])
+    assert told == [3, 3, 4, 0, 3]
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_an_account_is_json_that_no_cache_stores(path: str) -> None:
     async with gateway_to(TinyStats()) as client:
@@ -72,7 +83,10 @@ async def test_an_account_is_json_that_no_cache_stores(path: str) -> None:
     assert response.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/stats/stream", "/stats/x", "/stats?limit=0", "/stats/1/2"])
+@pytest.mark.parametrize(
+    "path",
+    [*PATHS, "/stats/stream", "/stats/x", "/stats?limit=0", "/stats?limit=1&limit=1", "/stats/stream?interval=0"],
+)
 async def test_no_cache_stores_that_there_was_no_account(path: str) -> None:
     async with gateway_to(TinyStats(failing(grpc.StatusCode.NOT_FOUND))) as client:
         response = await client.get(path)
