@@ -13,7 +13,6 @@ from typing import NoReturn
 import structlog
 import uvloop
 
-from service_kit.grpc_engine import choose_engine
 from service_kit.logs import configure_logging
 from service_kit.settings import S, ServiceSettings, load_settings, unknown_variables
 
@@ -41,7 +40,6 @@ def run_service(
     """
     settings = load_settings(settings_type, program=program, arguments=arguments)
     configure_logging(service=program, level=settings.log_level, log_format=settings.log_format)
-    choose_engine(os.environ)
     for name, nearest in unknown_variables(settings_type, environment).items():
         log.warning("setting.unknown", name=name, nearest=nearest)
     try:
