@@ -24,6 +24,7 @@ from api_gateway.routes.health import health_routes
 from api_gateway.routes.ranges import range_routes
 from api_gateway.routes.residues import residue_routes
 from api_gateway.routes.stats import stats_routes
+from api_gateway.routes.stats_stream import stats_stream_routes
 from api_gateway.schemas import Problem
 from api_gateway.settings import Settings
 from api_gateway.stats_client import StatsClient
@@ -66,6 +67,7 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
         range_routes(fibonacci),
         residue_routes(fibonacci),
         description_routes(fibonacci),
+        stats_stream_routes(stats, draining),  # before /stats/{n}
         stats_routes(stats),
         health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set),
     ):
@@ -89,4 +91,4 @@ def fibonacci_client(settings: Settings, channel: grpc.aio.Channel) -> Fibonacci
 
 def stats_client(settings: Settings, channel: grpc.aio.Channel) -> StatsClient:
     caller = Caller(service="stats_service", channel=channel, deadline_seconds=settings.deadline_seconds)
-    return StatsClient(stub=StatsStub(channel), caller=caller)
+    return StatsClient(stub=StatsStub(channel), caller=caller, max_streams=settings.max_streams)

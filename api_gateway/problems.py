@@ -18,6 +18,7 @@ from api_gateway.errors import (
     NotAcceptable,
     RangeNotSatisfiable,
     ServiceUnavailable,
+    TooManyStreams,
     UpstreamError,
 )
 from service_kit.request_id import current_request_id
@@ -109,6 +110,7 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     RequestValidationError: _invalid,
     UpstreamError: _upstream,
     ServiceUnavailable: lambda error: problem(503, str(error)),
+    TooManyStreams: lambda error: problem(503, str(error)),
     DeadlineExceeded: lambda error: problem(504, str(error)),
     ClientGone: lambda _: problem(499),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),

@@ -1,6 +1,7 @@
 """Puts fibonacci_service together; the only place that constructs its parts."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,18 +31,20 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     request_log = RequestLog(policy=settings.log_requests)
     channel = open_channel(settings.stats_target, leave_out_not_serving=False)
     async with channel, _recorder(settings, channel) as recorder, _workers(settings) as pool:
+        observers = [recorder]
         calculator = Calculator(
             cache=MemoryCache(max_bytes=settings.cache_bytes),
             workers=ValueWorkers(pool=pool),
             max_index=settings.max_n,
-            observers=[recorder.record],
+            observers=observers,
         )
         item_log = ItemLog(request_log=request_log)
         servicer = FibonacciServicer(
             calculator=calculator,
             exchange=Exchange(calculator=calculator, status_table=STATUS_TABLE, item_log=item_log),
-            ranges=RangeReader(pool=pool, max_index=settings.range_max_n),
-            appraiser=Appraiser(pool=pool, max_index=settings.max_n),
+            ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
+            appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
+            recorder=recorder,
             item_log=item_log,
         )
         async with serving(
@@ -56,6 +59,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
 def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:
     return StatsRecorder(
         channel=channel,
+        clock=time.time,
         interval_seconds=settings.stats_interval_seconds,
         deadline_seconds=settings.stats_deadline_seconds,
         flush_seconds=settings.stats_flush_seconds,

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from cachetools import LRUCache
 
-from fibonacci_service.calculator import Calculator, Computation
+from fibonacci_service.calculator import Calculator
 from fibonacci_service.errors import ColumnsDiffer, FibonacciError
 from fibonacci_service.item_log import ItemLog
+from fibonacci_service.observations import Computation
 from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest, ExchangeFibResponse
 from service_kit.rpc_status import StatusTable, status_of
 

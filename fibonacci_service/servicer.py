@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, assert_never
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 
 from fibonacci_service.appraisals import Appraiser
-from fibonacci_service.calculator import Calculator, Computation
+from fibonacci_service.calculator import Calculator
 from fibonacci_service.errors import (
     BatchTooLarge,
     ColumnsDiffer,
@@ -27,7 +28,9 @@ from fibonacci_service.errors import (
 )
 from fibonacci_service.exchange import Exchange
 from fibonacci_service.item_log import ItemLog
+from fibonacci_service.observations import Computation
 from fibonacci_service.ranges import RangeReader
+from fibonacci_service.stats_recorder import StatsRecorder
 from service_kit.interceptors import note
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
 from service_kit.rpc_status import StatusTable, status_of
@@ -66,12 +69,14 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
         exchange: Exchange,
         ranges: RangeReader,
         appraiser: Appraiser,
+        recorder: StatsRecorder,
         item_log: ItemLog,
     ) -> None:
         self._calculator = calculator
         self._exchange = exchange
         self._ranges = ranges
         self._appraiser = appraiser
+        self._recorder = recorder
         self._item_log = item_log
 
     async def GetFib(self, request: fib_pb2.FibonacciRequest, context: Any) -> fib_pb2.FibonacciResponse:
@@ -83,9 +88,12 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
         asked = [(item.request.n, item.request.encoding) for item in request.items]
         outcomes = await self._calculator.compute_each(asked)
         note(items=len(outcomes))
-        self._item_log.log([n for n, _ in asked], [item.request_id for item in request.items], outcomes)
-        encodings = (encoding for _, encoding in asked)
-        return fib_pb2.BatchGetFibResponse(results=map(_result, outcomes, encodings))
+        self._item_log.log((n for n, _ in asked), (item.request_id for item in request.items), outcomes)
+        results = {
+            request: _result(outcome, request[1])
+            for request, outcome in dict(zip(asked, outcomes, strict=True)).items()
+        }
+        return fib_pb2.BatchGetFibResponse(results=[results[request] for request in asked])
 
     async def ExchangeFib(
         self, requests: AsyncIterator[fib_pb2.ExchangeFibRequest], context: Any
@@ -130,6 +138,16 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
             predicted_bytes=appraisal.predicted_bytes,
             way=appraisal.way,
             max_n=appraisal.max_index,
+        )
+
+    async def GetRecorder(self, request: Empty, context: Any) -> fib_pb2.RecorderResponse:
+        recorder = self._recorder
+        return fib_pb2.RecorderResponse(
+            source=recorder.source,
+            served=recorder.served,
+            recorded=recorder.recorded,
+            pending=recorder.pending,
+            dropped=recorder.dropped,
         )
 
 

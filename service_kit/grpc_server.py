@@ -44,11 +44,13 @@ async def serving(
     service_name: str,
     register: Callable[[grpc.aio.Server], None],
     interceptors: Sequence[ServerInterceptor],
+    end_streams: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port.
 
     On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, calls that would last are ended,
-    then calls in flight get `drain_timeout_seconds` to finish. Raises CannotStart when the address is taken.
+    by `end_streams` those of the service's own making, then calls in flight get `drain_timeout_seconds` to finish.
+    Raises CannotStart when the address is taken.
     """
     server = grpc.aio.server(interceptors=list(interceptors), options=_OPTIONS)
     health_servicer = HealthServicer()
@@ -66,6 +68,7 @@ async def serving(
         await health_servicer.enter_graceful_shutdown()
         await asyncio.sleep(settings.drain_delay_seconds)
         health_servicer.end_watches()
+        end_streams()
         for interceptor in interceptors:
             interceptor.end_exchanges()
         await server.stop(settings.drain_timeout_seconds)

@@ -34,6 +34,7 @@ _NO_FAILURE = frozenset(
         grpc.StatusCode.CANCELLED,
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.NOT_FOUND,
     }
 )
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 
 import structlog
 
@@ -12,52 +12,70 @@ from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import supervise
 from service_kit.logs import RequestLog
 from service_kit.pb.stats.stats_pb2_grpc import add_StatsServicer_to_server
+from stats_service.errors import StoreUnavailable
 from stats_service.servicer import SERVICE_NAME, STATUS_TABLE, StatsServicer
 from stats_service.settings import Settings
-from stats_service.store import MemoryStore, StatsStore
-from stats_service.store_sql import open_sqlite
+from stats_service.store import Bounds, StatsStore
+from stats_service.store_memory import MemoryStore
 
 log = structlog.get_logger()
-
-#: How often the sources that fell silent are looked for.
-FORGET_INTERVAL_SECONDS = 3600.0
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it drains, then closes the store."""
     request_log = RequestLog(policy=settings.log_requests)
-    async with _store(settings) as store, _forgetting(store, settings):
-        servicer = StatsServicer(store=store)
+    async with _store(settings) as store, _tidying(store, settings):
+        servicer = StatsServicer(store=store, max_watchers=settings.max_watchers)
         async with serving(
             settings,
             service_name=SERVICE_NAME,
             register=lambda server: add_StatsServicer_to_server(servicer, server),
             interceptors=[ServerInterceptor(status_table=STATUS_TABLE, request_log=request_log)],
+            end_streams=servicer.end_streams,
         ) as port:
             yield port
 
 
-@asynccontextmanager
-async def _store(settings: Settings) -> AsyncIterator[StatsStore]:
-    if settings.sqlite_path is None:
-        yield MemoryStore(clock=time.time)
-        return
-    async with open_sqlite(settings.sqlite_path) as store:
-        yield store
+def _store(settings: Settings) -> AbstractAsyncContextManager[StatsStore]:
+    """The store that the URL names; the code of another, and its driver, is not loaded."""
+    bounds = Bounds(
+        max_numbers=settings.max_numbers,
+        max_histograms=settings.max_histograms,
+        source_retention_seconds=settings.source_retention_seconds,
+    )
+    if settings.database_url.startswith("postgresql:"):
+        from stats_service.store_postgresql import open_postgresql  # noqa: PLC0415
+
+        return open_postgresql(settings.database_url, clock=time.time, bounds=bounds)
+    if settings.sqlite_path is not None:
+        from stats_service.store_sqlite import open_sqlite  # noqa: PLC0415
+
+        return open_sqlite(settings.sqlite_path, clock=time.time, bounds=bounds)
+    return nullcontext(MemoryStore(clock=time.time, bounds=bounds))
 
 
 @asynccontextmanager
-async def _forgetting(store: StatsStore, settings: Settings) -> AsyncIterator[None]:
-    async def forget() -> None:
+async def _tidying(store: StatsStore, settings: Settings) -> AsyncIterator[None]:
+    """Once before anything is served, so that what an earlier life left is within its bounds, and then for ever."""
+    await _tidy(store)
+
+    async def tidy_for_ever() -> None:
         while True:
-            forgotten = await store.forget_sources(idle_seconds=settings.source_retention_seconds)
-            log.debug("sources.forgotten", count=forgotten)
-            await asyncio.sleep(FORGET_INTERVAL_SECONDS)
+            await asyncio.sleep(settings.tidy_interval_seconds)
+            await _tidy(store)
 
-    task = asyncio.create_task(supervise("forget_sources", forget))
+    task = asyncio.create_task(supervise("tidy", tidy_for_ever))
     try:
         yield
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def _tidy(store: StatsStore) -> None:
+    """A store that cannot be reached says so itself, and is tidied the next time."""
+    with suppress(StoreUnavailable):
+        tidied = await store.tidy()
+        if tidied.folded:
+            log.info("numbers.folded", count=tidied.folded)

@@ -1,5 +1,7 @@
 """The Stats gRPC service: protobuf in, protobuf out."""
 
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc
@@ -8,9 +10,23 @@ from google.protobuf.empty_pb2 import Empty
 from service_kit.interceptors import note
 from service_kit.pb.stats import stats_pb2, stats_pb2_grpc
 from service_kit.rpc_status import StatusTable
-from stats_service.errors import PageSizeOutOfRange, RecordRefused
+from stats_service import messages
+from stats_service.errors import (
+    IndexNegative,
+    IntervalOutOfRange,
+    NumberUnknown,
+    OrderUnknown,
+    PageSizeOutOfRange,
+    PageTokenForeign,
+    RecordRefused,
+    StoreUnavailable,
+    TooManyWatchers,
+)
+from stats_service.paging import PageRequest, index_of, page_request
+from stats_service.remembered import Remembered
 from stats_service.store import StatsStore
-from stats_service.summary import DEFAULT_PAGE_SIZE, Batch, NumberTotals, page_size_of, single_record
+from stats_service.summary import Page
+from stats_service.watchers import DEFAULT_INTERVAL_SECONDS, Watchers
 
 #: The full name, as health checks and reflection call it.
 SERVICE_NAME = stats_pb2.DESCRIPTOR.services_by_name["Stats"].full_name
@@ -18,68 +34,79 @@ SERVICE_NAME = stats_pb2.DESCRIPTOR.services_by_name["Stats"].full_name
 STATUS_TABLE: StatusTable = {
     RecordRefused: grpc.StatusCode.INVALID_ARGUMENT,
     PageSizeOutOfRange: grpc.StatusCode.INVALID_ARGUMENT,
+    PageTokenForeign: grpc.StatusCode.INVALID_ARGUMENT,
+    OrderUnknown: grpc.StatusCode.INVALID_ARGUMENT,
+    IndexNegative: grpc.StatusCode.INVALID_ARGUMENT,
+    IntervalOutOfRange: grpc.StatusCode.INVALID_ARGUMENT,
+    NumberUnknown: grpc.StatusCode.NOT_FOUND,
+    TooManyWatchers: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    StoreUnavailable: grpc.StatusCode.UNAVAILABLE,
 }
+
+#: How old the first page may be when another process wrote since; after a write through this one it is read anew.
+FRONT_PAGE_SECONDS = 0.1
 
 
 class StatsServicer(stats_pb2_grpc.StatsServicer):
-    """Translates between protobuf and the store."""
+    """Translates between protobuf and the store. The first page is read once for all who ask at the same time."""
 
-    def __init__(self, *, store: StatsStore) -> None:
+    def __init__(self, *, store: StatsStore, max_watchers: int) -> None:
         self._store = store
+        self._front = Remembered(self._read_front, seconds=FRONT_PAGE_SECONDS)
+        self._watchers = Watchers(look=self._front_page, limit=max_watchers)
 
     async def RecordNo(self, request: stats_pb2.RecordRequest, context: Any) -> stats_pb2.RecordResponse:
-        batch = _batch(request)
+        batch = messages.batch_of(request)
         applied = await self._store.record(batch)
+        self._front.forget()
         note(source=batch.source, sequence=batch.sequence, requests=batch.count, duplicate=not applied)
         return stats_pb2.RecordResponse(success=True, duplicate=not applied)
 
     async def GetStats(self, request: Empty, context: Any) -> stats_pb2.StatsResponse:
-        summary = await self._store.summary(limit=DEFAULT_PAGE_SIZE)
+        _, front = await self._front.get()
         return stats_pb2.StatsResponse(
-            total_requests=summary.total_requests,
-            total_cache_hits=summary.total_cache_hits,
-            fibonacci_stats=map(_stat, summary.numbers),
+            total_requests=front.total_requests,
+            total_cache_hits=front.total_cache_hits,
+            fibonacci_stats=front.fibonacci_stats,
+            totals=front.totals,
         )
 
     async def ListStats(self, request: stats_pb2.ListStatsRequest, context: Any) -> stats_pb2.ListStatsResponse:
-        summary = await self._store.summary(limit=page_size_of(request.page_size))
-        return stats_pb2.ListStatsResponse(
-            total_requests=summary.total_requests,
-            total_cache_hits=summary.total_cache_hits,
-            fibonacci_stats=map(_stat, summary.numbers),
-        )
+        asked = page_request(page_size=request.page_size, order=request.order, page_token=request.page_token)
+        if asked == PageRequest():
+            return (await self._front.get())[1]
+        return messages.list_response(await self._store.page(asked), asked.order)
 
+    async def GetNumberStats(
+        self, request: stats_pb2.GetNumberStatsRequest, context: Any
+    ) -> stats_pb2.GetNumberStatsResponse:
+        number = await self._store.number(index_of(request.n))
+        return stats_pb2.GetNumberStatsResponse(stat=messages.stat(number))
 
-def _batch(request: stats_pb2.RecordRequest) -> Batch:
-    """The batch of a request, checked. Raises RecordRefused."""
-    if not request.source:
-        if request.records or request.sequence:
-            raise RecordRefused("source", "must be set where records or sequence is")
-        return single_record(request.n, request.duration)
-    if request.n or request.duration:
-        raise RecordRefused("n" if request.n else "duration", "must be 0 where source is set")
-    batch = Batch(tuple(map(_totals, request.records)), source=request.source, sequence=request.sequence)
-    batch.check()
-    return batch
+    async def WatchStats(
+        self, request: stats_pb2.WatchStatsRequest, context: Any
+    ) -> AsyncGenerator[stats_pb2.WatchStatsResponse, None]:
+        interval = request.interval
+        seconds = interval.seconds + interval.nanos / 1e9 if request.HasField("interval") else DEFAULT_INTERVAL_SECONDS
+        async with contextlib.aclosing(self._watchers.changes(seconds)) as changes:
+            async for totals, numbers in changes:
+                yield stats_pb2.WatchStatsResponse(
+                    total_requests=totals.all.count,
+                    total_cache_hits=totals.all.cache_hits,
+                    fibonacci_stats=map(messages.stat, numbers),
+                    totals=messages.totals(totals),
+                )
 
+    async def ListMinutes(self, request: stats_pb2.ListMinutesRequest, context: Any) -> stats_pb2.ListMinutesResponse:
+        return stats_pb2.ListMinutesResponse(minutes=map(messages.minute, await self._store.minutes()))
 
-def _totals(record: stats_pb2.NumberRecord) -> NumberTotals:
-    return NumberTotals(
-        n=record.n,
-        count=record.count,
-        cache_hits=record.cache_hits,
-        total_ns=record.total_duration,
-        min_ns=record.min_duration,
-        max_ns=record.max_duration,
-    )
+    def end_streams(self) -> None:
+        """Ends every WatchStats."""
+        self._watchers.end()
 
+    async def _front_page(self) -> Page:
+        return (await self._front.get())[0]
 
-def _stat(number: NumberTotals) -> stats_pb2.FibonacciStat:
-    return stats_pb2.FibonacciStat(
-        n=number.n,
-        request_count=number.count,
-        average_time_ms=number.total_ns / number.count / 1e6,
-        cache_hits=number.cache_hits,
-        min_time_ms=number.min_ns / 1e6,
-        max_time_ms=number.max_ns / 1e6,
-    )
+    async def _read_front(self) -> tuple[Page, stats_pb2.ListStatsResponse]:
+        page = await self._store.page(PageRequest())
+        return page, messages.list_response(page, PageRequest().order)

@@ -22,14 +22,30 @@ class Settings(ServiceSettings):
     database_url: str = Field(
         "sqlite:///data/stats.sqlite3",
         max_length=1000,
-        pattern=r"^(memory:|sqlite:///.+)$",
-        description="Where the account is kept: sqlite:///PATH (sqlite:////PATH from the root), or memory:",
+        pattern=r"^(memory:|sqlite:///.+|postgresql://.+)$",
+        description="Where the account is kept: sqlite:///PATH (sqlite:////PATH from the root), "
+        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or memory:",
+    )
+    max_numbers: int = Field(
+        1_000_000,
+        ge=1_000,
+        le=100_000_000,
+        description="Different numbers that have a row of their own; the least used beyond share one.",
+    )
+    max_histograms: int = Field(
+        10_000, ge=0, le=1_000_000, description="The busiest numbers, for which a histogram of the times is kept."
+    )
+    max_watchers: int = Field(
+        1_000, ge=0, le=100_000, description="Clients that may watch the account at once; more are refused."
     )
     source_retention_seconds: float = Field(
         86_400, ge=7_200, le=31_536_000, description="How long a silent source's last sequence is remembered."
     )
+    tidy_interval_seconds: float = Field(
+        60, ge=0.01, le=3_600, description="How often what is beyond these bounds is put away."
+    )
 
     @property
     def sqlite_path(self) -> Path | None:
-        """The file of the account, or None where it is kept in memory."""
+        """The file of the account, or None where it is kept elsewhere."""
         return Path(self.database_url.removeprefix(_SQLITE)) if self.database_url.startswith(_SQLITE) else None

@@ -1,16 +1,54 @@
-"""Where the account is kept: the interface, and the adapter that keeps it in memory."""
+"""Where the account is kept: the interface that every store has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from stats_service.summary import Batch, NumberTotals, Summary, summarize
+from stats_service.batch import Batch
+from stats_service.measures import MinuteTotals, NumberMeasures
+from stats_service.paging import PageRequest
+from stats_service.summary import Page
 
 #: The time of day in seconds since the epoch, as `time.time` gives it.
 Clock = Callable[[], float]
 
+#: Numbers that are folded in one go, so that records need not wait for all of them; no batch brings more.
+FOLDED_AT_ONCE = 1_000
+#: How long the totals of a minute are kept.
+MINUTES_KEPT = 24 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What keeps the account from growing without end.
+
+    Between two tidyings the rows may be more than `max_numbers`, by one in twenty or a batch. Histograms are kept for
+    the `max_histograms` busiest numbers as of the last tidying, and for as many newer ones as there is room for.
+    """
+
+    max_numbers: int = 1_000_000
+    max_histograms: int = 10_000
+    source_retention_seconds: float = 86_400.0
+
+    @property
+    def full(self) -> int:
+        """So many rows are folded at once, not at the next tidying."""
+        return self.max_numbers + max(1_000, self.max_numbers // 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What was put away."""
+
+    sources: int
+    folded: int
+
 
 class StatsStore(Protocol):
-    """Keeps what was recorded. Every store behaves as tests/stats_service/test_store.py says."""
+    """Keeps what was recorded. Every store behaves as tests/stats_service/test_store.py says.
+
+    A store that cannot be reached or written raises StoreUnavailable, and then has applied nothing.
+    """
 
     async def record(self, batch: Batch) -> bool:
         """Applies a batch whole, and returns True; False for a repeat, which changes nothing.
@@ -19,44 +57,21 @@ class StatsStore(Protocol):
         """
         ...
 
-    async def summary(self, *, limit: int) -> Summary:
-        """The totals and at most `limit` of the busiest numbers."""
+    async def page(self, request: PageRequest) -> Page:
+        """The totals and some of the numbers, of one moment."""
         ...
 
-    async def forget_sources(self, *, idle_seconds: float) -> int:
-        """Forgets the sources that sent nothing for so long, and returns how many; their counts stay."""
+    async def number(self, n: int) -> NumberMeasures:
+        """One number. Raises NumberUnknown."""
         ...
 
+    async def minutes(self) -> Sequence[MinuteTotals]:
+        """Those of the last 24 hours in which anything was recorded, the oldest first."""
+        ...
 
-class MemoryStore:
-    """Keeps everything in this process and loses it with the process."""
+    async def tidy(self) -> Tidied:
+        """Keeps the account within its bounds: forgets silent sources and old minutes, but no count.
 
-    def __init__(self, *, clock: Clock) -> None:
-        self._clock = clock
-        self._numbers: dict[int, NumberTotals] = {}
-        self._sources: dict[str, tuple[int, float]] = {}
-
-    async def record(self, batch: Batch) -> bool:
-        if batch.source and not self._advance(batch.source, batch.sequence):
-            return False
-        for record in batch.records:
-            known = self._numbers.get(record.n)
-            self._numbers[record.n] = record if known is None else known.merged(record)
-        return True
-
-    async def summary(self, *, limit: int) -> Summary:
-        return summarize(self._numbers.values(), limit=limit)
-
-    async def forget_sources(self, *, idle_seconds: float) -> int:
-        oldest = self._clock() - idle_seconds
-        idle = [source for source, (_, seen) in self._sources.items() if seen < oldest]
-        for source in idle:
-            del self._sources[source]
-        return len(idle)
-
-    def _advance(self, source: str, sequence: int) -> bool:
-        last, _ = self._sources.get(source, (0, 0.0))
-        if sequence <= last:
-            return False
-        self._sources[source] = (sequence, self._clock())
-        return True
+        The least used numbers beyond the bound are folded into one row.
+        """
+        ...

@@ -1,191 +1,243 @@
-"""The account in SQLite, over SQLAlchemy Core."""
+"""The account in SQLite or PostgreSQL, over SQLAlchemy Core."""
 
 import asyncio
 import contextlib
-import sqlite3
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from functools import reduce
 
-from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, event, func, select, text, true
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.engine import URL, Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+import structlog
+from sqlalchemy import Table, delete, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service_kit.lifecycle import CannotStart
-from stats_service.store import Clock
-from stats_service.summary import Batch, NumberTotals, Summary
-
-#: Marks a SQLite file as this service's ("fibs"), and the version of its tables.
-APPLICATION_ID = 0x66696273
-SCHEMA_VERSION = 1
-
-_metadata = MetaData()
-
-_numbers = Table(
-    "numbers",
-    _metadata,
-    Column("n", Integer, primary_key=True, autoincrement=False),
-    Column("count", BigInteger, nullable=False),
-    Column("cache_hits", BigInteger, nullable=False),
-    Column("total_ns", BigInteger, nullable=False),
-    Column("min_ns", BigInteger, nullable=False),
-    Column("max_ns", BigInteger, nullable=False),
+from stats_service import tables
+from stats_service.batch import ALL, FOLDED, Batch
+from stats_service.errors import NumberUnknown, StoreUnavailable
+from stats_service.measures import Measures, MinuteTotals, NumberMeasures
+from stats_service.paging import PageRequest
+from stats_service.queries import busiest, count_numbers, least_used, measured, page_of_numbers
+from stats_service.store import FOLDED_AT_ONCE, MINUTES_KEPT, Bounds, Clock, Tidied
+from stats_service.summary import Page, Totals
+from stats_service.uncancelled import uncancelled
+from stats_service.upserts import (
+    Row,
+    Upserts,
+    advance_source,
+    bucket_rows,
+    error_rows,
+    measured_row,
+    minute_row,
 )
 
-# One row, so that the totals need no pass over a million numbers.
-_totals = Table(
-    "totals",
-    _metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("requests", BigInteger, nullable=False),
-    Column("cache_hits", BigInteger, nullable=False),
-)
+log = structlog.get_logger()
 
-_sources = Table(
-    "sources",
-    _metadata,
-    Column("source", String(64), primary_key=True),
-    Column("sequence", BigInteger, nullable=False),
-    Column("last_seen", Float, nullable=False),
-)
+#: So few rows are counted whenever a page is read; counting a million takes 20 ms, so more are counted now and then.
+COUNTED_ALWAYS = 10_000
+COUNTED_EVERY_SECONDS = 10.0
+#: The most of a database's error that is logged.
+MAX_LOGGED = 300
 
 
 class SqlStore:
-    """Keeps the account in one SQLite file; what was answered is on disk."""
+    """Keeps the account in a database; what was answered is on its disk.
 
-    def __init__(self, *, engine: AsyncEngine, clock: Clock) -> None:
-        self._engine = engine
+    Several processes may use one PostgreSQL. SQLite has one writer: waiting for it here is cheaper than for its lock.
+    """
+
+    def __init__(
+        self, *, engine: AsyncEngine, driver_errors: tuple[type[Exception], ...], clock: Clock, bounds: Bounds
+    ) -> None:
+        self._on_server = on_server = engine.dialect.name == "postgresql"
+        self._reads = engine.execution_options(isolation_level="REPEATABLE READ") if on_server else engine
+        # A reader that turns into a writer may be refused by SQLite, so a writer is one from its first statement on.
+        self._writes = engine if on_server else engine.execution_options(begin="IMMEDIATE")
+        self._one_writer = contextlib.nullcontext() if on_server else asyncio.Lock()
+        self._failures: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, *driver_errors)
         self._clock = clock
-        # SQLite has one writer; waiting here is cheaper than waiting for its file lock.
-        self._writing = asyncio.Lock()
+        self._bounds = bounds
+        self._upserts = Upserts.of(engine.dialect)
+        self._advance_source = advance_source(engine.dialect)
+        self._with_histogram: set[int] = set()
+        self._rows = 0
+        self._rows_counted_at = float("-inf")
+        self._rows_at_most = 0
 
     async def record(self, batch: Batch) -> bool:
-        async with self._writing, self._engine.begin() as connection:
-            if batch.source and not await self._advance(connection, batch):
+        now = self._clock()
+        added = batch.measures(now)
+        if not await self._apply(batch, added, now):
+            return False
+        with contextlib.suppress(StoreUnavailable):  # the batch is applied; what could not be folded is at the next
+            await self._fold_when_full(len(added))
+        return True
+
+    @uncancelled
+    async def page(self, request: PageRequest) -> Page:
+        async with self._reading() as connection:
+            rows = (await connection.execute(page_of_numbers(request))).all()
+            together = {row.n: row for row in await connection.execute(select(tables.totals))}
+            operations = await connection.execute(select(tables.operations).order_by(tables.operations.c.operation))
+            found = await measured(connection, [*rows[: request.size], *together.values()])
+            number_of_rows = await self._count(connection)
+        totals = Totals(
+            all=found.get(ALL, Measures()),
+            numbers=number_of_rows,
+            folded=found.get(FOLDED, Measures()),
+            operations=dict(operations.all()),
+        )
+        numbers = [NumberMeasures(row.n, found[row.n]) for row in rows[: request.size]]
+        return Page(totals, numbers, more=len(rows) > request.size)
+
+    @uncancelled
+    async def number(self, n: int) -> NumberMeasures:
+        async with self._reading() as connection:
+            rows = (await connection.execute(select(tables.numbers).where(tables.numbers.c.n == n))).all()
+            found = await measured(connection, rows)
+        if n not in found:
+            raise NumberUnknown(n)
+        return NumberMeasures(n, found[n])
+
+    @uncancelled
+    async def minutes(self) -> Sequence[MinuteTotals]:
+        kept = select(tables.minutes).where(tables.minutes.c.minute > self._oldest_minute())
+        async with self._reading() as connection:
+            rows = await connection.execute(kept.order_by(tables.minutes.c.minute))
+            return [MinuteTotals(*row) for row in rows]
+
+    async def tidy(self) -> Tidied:
+        sources = await self._forget()
+        folded = 0
+        while some := await self._fold_some():
+            folded += some
+        await self._leave_histograms_to_the_busiest()
+        return Tidied(sources=sources, folded=folded)
+
+    @uncancelled
+    async def _apply(self, batch: Batch, added: Sequence[NumberMeasures], now: float) -> bool:
+        async with self._writing() as connection:
+            if batch.source and not await self._advance(connection, batch, now):
                 return False
-            await connection.execute(_ADD_NUMBERS, [_row(record) for record in batch.records])
-            await connection.execute(_ADD_TOTALS, _totals_row(batch))
+            if added:
+                await self._add(connection, added)
+                await connection.exec_driver_sql(self._upserts.minutes, minute_row(batch.minute(now)))
+            operations = [(operation.operation, operation.count) for operation in batch.operations]
+            await _execute(connection, self._upserts.operations, operations)
             return True
 
-    async def summary(self, *, limit: int) -> Summary:
-        # One statement, so that the totals and the numbers are of one moment.
-        busiest = (
-            select(_totals.c.requests, _totals.c.cache_hits, _numbers)
-            .join_from(_totals, _numbers, true())
-            .order_by(_numbers.c.count.desc(), _numbers.c.n)
-            .limit(limit)
-        )
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(busiest)).all()
-        requests, cache_hits = rows[0][:2] if rows else (0, 0)
-        return Summary(requests, cache_hits, [NumberTotals(*row[2:]) for row in rows])
+    async def _advance(self, connection: AsyncConnection, batch: Batch, now: float) -> bool:
+        row = {"source": batch.source, "sequence": batch.sequence, "last_seen": now}
+        return (await connection.execute(self._advance_source, row)).rowcount == 1
 
-    async def forget_sources(self, *, idle_seconds: float) -> int:
-        async with self._writing, self._engine.begin() as connection:
-            idle = _sources.c.last_seen < self._clock() - idle_seconds
-            return (await connection.execute(_sources.delete().where(idle))).rowcount
+    async def _add(self, connection: AsyncConnection, added: Sequence[NumberMeasures]) -> None:
+        upserts = self._upserts
+        rows = [measured_row(number) for number in added]
+        await _execute(connection, upserts.numbers, [row for row in rows if row[0] >= 0])
+        await _execute(connection, upserts.totals, [row for row in rows if row[0] < 0])
+        await _execute(connection, upserts.errors, error_rows(added))
+        await _execute(connection, upserts.buckets, bucket_rows([each for each in added if self._keeps(each.n)]))
 
-    async def _advance(self, connection: AsyncConnection, batch: Batch) -> bool:
-        row = {"source": batch.source, "sequence": batch.sequence, "last_seen": self._clock()}
-        return (await connection.execute(_ADVANCE_SOURCE, row)).rowcount == 1
+    def _keeps(self, n: int) -> bool:
+        """Whether a histogram is kept for it."""
+        if n in self._with_histogram or n == ALL:
+            return True
+        if n < 0 or len(self._with_histogram) >= self._bounds.max_histograms:
+            return False
+        self._with_histogram.add(n)
+        return True
 
+    @uncancelled
+    async def _forget(self) -> int:
+        """Forgets silent sources and old minutes, and returns how many sources."""
+        silent = tables.sources.c.last_seen < self._clock() - self._bounds.source_retention_seconds
+        old = tables.minutes.c.minute <= self._oldest_minute()
+        async with self._writing() as connection:
+            sources = (await connection.execute(delete(tables.sources).where(silent))).rowcount
+            await connection.execute(delete(tables.minutes).where(old))
+            return sources
 
-@asynccontextmanager
-async def open_sqlite(path: Path, *, clock: Clock = time.time) -> AsyncIterator[SqlStore]:
-    """Opens the file, or makes it with its folder. Raises CannotStart where it is not ours to write."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _check(path)
-    except (OSError, sqlite3.Error, CannotStart) as error:
-        raise CannotStart(f"STATS_DATABASE_URL: cannot use {path}: {error}") from None
-    engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)))
-    event.listen(engine.sync_engine, "connect", _configure)
-    try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_prepare)
-        yield SqlStore(engine=engine, clock=clock)
-    finally:
-        await engine.dispose()
+    @uncancelled
+    async def _leave_histograms_to_the_busiest(self) -> None:
+        kept = busiest(self._bounds.max_histograms)
+        bucket = tables.buckets.c
+        async with self._writing() as connection:
+            await self._lock(connection, tables.buckets)
+            self._with_histogram = set(await connection.scalars(kept))
+            await connection.execute(delete(tables.buckets).where(bucket.n >= 0, bucket.n.not_in(kept)))
 
+    async def _fold_when_full(self, added: int) -> None:
+        self._rows_at_most += added
+        if self._rows_at_most < self._bounds.full:
+            return
+        await self._count_rows()
+        if self._rows_at_most >= self._bounds.full:
+            await self._fold_some()
 
-def _check(path: Path) -> None:
-    """Raises sqlite3.Error or CannotStart where the file is no database of ours, and leaves it as it is.
+    @uncancelled
+    async def _count_rows(self) -> None:
+        async with self._reading() as connection:
+            self._rows_at_most = await count_numbers(connection)
 
-    With the plain driver: the asynchronous one leaves a thread behind when it cannot open a file.
-    """
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        [application_id] = connection.execute("PRAGMA application_id").fetchone()
-        [version] = connection.execute("PRAGMA user_version").fetchone()
-        [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application_id != APPLICATION_ID:
-        raise CannotStart("it is a database of another application")
-    if tables and version != SCHEMA_VERSION:
-        raise CannotStart(f"its schema is version {version}; this release knows {SCHEMA_VERSION}")
+    @uncancelled
+    async def _fold_some(self) -> int:
+        """Folds what is beyond the bound, but no more than a batch may bring; returns how many that was."""
+        async with self._writing() as connection:
+            await self._lock(connection, tables.numbers)
+            self._rows_at_most = await count_numbers(connection)
+            excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
+            if excess <= 0:
+                return 0
+            await self._fold_least_used(connection, excess)
+            return excess
 
+    async def _fold_least_used(self, connection: AsyncConnection, limit: int) -> None:
+        rows = (await connection.execute(least_used(limit))).all()
+        indices = [row.n for row in rows]
+        together = reduce(Measures.merged, (await measured(connection, rows)).values())
+        for table in (tables.errors, tables.buckets, tables.numbers):
+            await connection.execute(delete(table).where(table.c.n.in_(indices)))
+        await self._add(connection, [NumberMeasures(FOLDED, together.without_histogram())])
 
-def _configure(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    # FULL: an acknowledged batch is on the disk, also after a power cut.
-    for pragma in ("synchronous=FULL", "busy_timeout=5000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    async def _lock(self, connection: AsyncConnection, table: Table) -> None:
+        """Until the end of the transaction no replica writes to the table, and none waits for another in a ring."""
+        if self._on_server:
+            await connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
 
+    async def _count(self, connection: AsyncConnection) -> int:
+        stale = self._clock() - self._rows_counted_at > COUNTED_EVERY_SECONDS
+        if stale or self._rows <= COUNTED_ALWAYS:
+            self._rows = await count_numbers(connection)
+            self._rows_counted_at = self._clock()
+        return self._rows
 
-def _prepare(connection: Connection) -> None:
-    """Makes the tables of a new file. In WAL mode readers and the writer do not wait for each other."""
-    connection.execute(text("PRAGMA journal_mode = WAL"))
-    _metadata.create_all(connection)
-    connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
-    connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
+    def _oldest_minute(self) -> int:
+        return int(self._clock() // 60) - MINUTES_KEPT
 
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction."""
+        with self._unavailable():
+            async with self._one_writer, self._writes.begin() as connection:
+                yield connection
 
-def _add_numbers() -> Any:
-    new = insert(_numbers)
-    added, kept = new.excluded, _numbers.c
-    return new.on_conflict_do_update(
-        index_elements=[kept.n],
-        set_={
-            "count": kept.count + added.count,
-            "cache_hits": kept.cache_hits + added.cache_hits,
-            "total_ns": kept.total_ns + added.total_ns,
-            "min_ns": func.min(kept.min_ns, added.min_ns),
-            "max_ns": func.max(kept.max_ns, added.max_ns),
-        },
-    )
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        """One moment of the account, however many statements read it."""
+        with self._unavailable():
+            async with self._reads.begin() as connection:
+                yield connection
 
-
-def _add_totals() -> Any:
-    new = insert(_totals)
-    return new.on_conflict_do_update(
-        index_elements=[_totals.c.id],
-        set_={
-            "requests": _totals.c.requests + new.excluded.requests,
-            "cache_hits": _totals.c.cache_hits + new.excluded.cache_hits,
-        },
-    )
-
-
-def _advance_source() -> Any:
-    new = insert(_sources)
-    return new.on_conflict_do_update(
-        index_elements=[_sources.c.source],
-        set_={"sequence": new.excluded.sequence, "last_seen": new.excluded.last_seen},
-        where=_sources.c.sequence < new.excluded.sequence,
-    )
-
-
-_ADD_NUMBERS = _add_numbers()
-_ADD_TOTALS = _add_totals()
-_ADVANCE_SOURCE = _advance_source()
-
-
-def _row(record: NumberTotals) -> dict[str, int]:
-    return {column: getattr(record, column) for column in NumberTotals.__slots__}
+    @contextlib.contextmanager
+    def _unavailable(self) -> Iterator[None]:
+        """Whatever the database says, the caller may try again: a batch that was applied after all is then a repeat."""
+        try:
+            yield
+        except self._failures as error:
+            cause = getattr(error, "orig", None) or error
+            log.warning("store.unavailable", error=f"{type(cause).__name__}: {cause}"[:MAX_LOGGED])
+            raise StoreUnavailable from error
 
 
-def _totals_row(batch: Batch) -> dict[str, int]:
-    hits = sum(record.cache_hits for record in batch.records)
-    return {"id": 1, "requests": batch.count, "cache_hits": hits}
+async def _execute(connection: AsyncConnection, statement: str, rows: Sequence[Row]) -> None:
+    if rows:
+        await connection.exec_driver_sql(statement, list(rows))

@@ -447,12 +447,9 @@ class Totals(_message.Message):
     ALL_FIELD_NUMBER: _builtins.int
     NUMBERS_FIELD_NUMBER: _builtins.int
     FOLDED_FIELD_NUMBER: _builtins.int
-    FOLDED_NUMBERS_FIELD_NUMBER: _builtins.int
     OPERATIONS_FIELD_NUMBER: _builtins.int
     numbers: _builtins.int
-    """How many numbers have a row of their own."""
-    folded_numbers: _builtins.int
-    """How many rows were folded; a number that came back and was folded again is counted again."""
+    """How many numbers have a row of their own; above 10,000 as they were up to 10 s ago."""
     @_builtins.property
     def all(self) -> Global___FibonacciStat:
         """The same fields as those of one number; its n stays 0."""
@@ -469,12 +466,11 @@ class Totals(_message.Message):
         all: Global___FibonacciStat | None = ...,
         numbers: _builtins.int = ...,
         folded: Global___FibonacciStat | None = ...,
-        folded_numbers: _builtins.int = ...,
         operations: _abc.Iterable[Global___OperationCount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "folded", b"folded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "folded", b"folded", "folded_numbers", b"folded_numbers", "numbers", b"numbers", "operations", b"operations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "folded", b"folded", "numbers", b"numbers", "operations", b"operations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
