@@ -12,9 +12,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api_gateway.problems import problem
+from api_gateway.settings import Settings
 from service_kit.lifecycle import bind_socket
 from service_kit.request_id import current_request_id, new_request_id
-from service_kit.settings import ServiceSettings
 
 
 class _Protocol(HttpToolsProtocol):
@@ -39,12 +39,12 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, settings: ServiceSettings) -> AsyncIterator[int]:
+async def serving(app: ASGIApp, settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port; then requests in flight get `drain_timeout_seconds`.
 
     Raises CannotStart when the address is taken.
     """
-    listener = bind_socket(settings)
+    listener = bind_socket(settings, reuse_port=settings.reuse_port)
     config = uvicorn.Config(
         app,
         http=_Protocol,

@@ -30,3 +30,7 @@ class Settings(ServiceSettings):
     max_streams: int = Field(
         100, ge=1, le=10_000, description="Readers that /stats/stream may have at a time; more get 503."
     )
+    reuse_port: bool = Field(
+        False,
+        description="Whether other gateways that say so too may listen on the same port, which shares connections out.",
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from pydantic_settings import SettingsConfigDict
 
@@ -39,6 +40,13 @@ class SmallServicer(fib_pb2_grpc.FibonacciServicer):
     async def BatchGetFib(self, request: fib_pb2.BatchGetFibRequest, context: Any) -> fib_pb2.BatchGetFibResponse:
         return fib_pb2.BatchGetFibResponse()
 
+    async def ExchangeFib(
+        self, requests: AsyncIterator[fib_pb2.ExchangeFibRequest], context: Any
+    ) -> AsyncGenerator[fib_pb2.ExchangeFibResponse, None]:
+        """One answer for each message, with what is answered to each of its numbers."""
+        async for request in requests:
+            yield fib_pb2.ExchangeFibResponse(values=[b"%d" % await self._answer(n) for n in request.n])
+
     async def StreamFib(
         self, request: fib_pb2.StreamFibRequest, context: Any
     ) -> AsyncGenerator[fib_pb2.StreamFibResponse, None]:
@@ -58,6 +66,9 @@ class SmallServicer(fib_pb2_grpc.FibonacciServicer):
 
     async def DescribeFib(self, request: fib_pb2.DescribeFibRequest, context: Any) -> fib_pb2.DescribeFibResponse:
         return fib_pb2.DescribeFibResponse()
+
+    async def GetRecorder(self, request: Empty, context: Any) -> fib_pb2.RecorderResponse:
+        return fib_pb2.RecorderResponse()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,16 @@ class SmallClient:
     def stream(self, start: int, count: int, **call: Any) -> Any:
         """The call that asks for so many answers."""
         return self.stub.StreamRange(fib_pb2.StreamRangeRequest(start=start, count=count), **call)
+
+    def exchange(self, **call: Any) -> Any:
+        """A call that takes one message after another."""
+        return self.stub.ExchangeFib(**call)
+
+
+async def exchanged(call: Any, *numbers: int) -> list[int]:
+    """What is answered to one message on the call."""
+    await call.write(fib_pb2.ExchangeFibRequest(n=numbers))
+    return [int(value) for value in (await call.read()).values]
 
 
 @asynccontextmanager
