@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from grpc_status.rpc_status import to_status
 
 from service_kit.errors import ServiceError
-from service_kit.logs import RequestLog
+from service_kit.logs import MAX_LOGGED_NAMES, RequestLog
 from service_kit.request_id import METADATA_KEY, accept_request_id, current_request_id
 from service_kit.rpc_status import StatusTable, code_of, status_of
 
@@ -36,6 +36,9 @@ _NO_FAILURE = frozenset(
     }
 )
 
+#: Where gRPC keeps the names in the certificate of a client.
+_CERTIFICATE_NAMES = "x509_subject_alternative_name"
+
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("rpc_facts", default=None)
 
 
@@ -55,12 +58,33 @@ class MessageMalformed(ServiceError):
         super().__init__("the request is not a message of this method's type")
 
 
-class ServerInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of the service's own that takes one request; health checks pass untouched."""
+class ClientNotAdmitted(ServiceError):
+    """The client's certificate is good, and carries none of the names that the service admits."""
 
-    def __init__(self, *, status_table: StatusTable, request_log: RequestLog) -> None:
-        self._status_table: StatusTable = {MessageMalformed: grpc.StatusCode.INVALID_ARGUMENT, **status_table}
+    reason = "CLIENT_NOT_ADMITTED"
+
+    def __init__(self) -> None:
+        super().__init__("the client's certificate carries none of the names that are admitted here")
+
+
+_OWN_ERRORS: StatusTable = {
+    MessageMalformed: grpc.StatusCode.INVALID_ARGUMENT,
+    ClientNotAdmitted: grpc.StatusCode.PERMISSION_DENIED,
+}
+
+
+class ServerInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every method of the service's own that takes one request; health checks pass untouched.
+
+    With `admitted_names` a client has to have shown a certificate that carries one of them.
+    """
+
+    def __init__(
+        self, *, status_table: StatusTable, request_log: RequestLog, admitted_names: frozenset[str] = frozenset()
+    ) -> None:
+        self._status_table: StatusTable = {**_OWN_ERRORS, **status_table}
         self._request_log = request_log
+        self._admitted_names = admitted_names
 
     async def intercept_service(
         self,
@@ -108,12 +132,20 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         try:
+            if self._admitted_names:
+                self._admit(context)
             yield
             code = grpc.StatusCode.OK
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
             code = self._fail(error, context)
         finally:
             self._log(method, code, time.perf_counter() - started, facts)
+
+    def _admit(self, context: Context) -> None:
+        shown = {name.decode("utf-8", "replace") for name in context.auth_context().get(_CERTIFICATE_NAMES, ())}
+        if self._admitted_names.isdisjoint(shown):
+            note(client_names=sorted(shown)[:MAX_LOGGED_NAMES])
+            raise ClientNotAdmitted
 
     def _fail(self, error: Exception, context: Context) -> grpc.StatusCode:
         status = status_of(error, self._status_table)
