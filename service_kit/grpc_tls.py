@@ -8,7 +8,8 @@ from typing import Any, Self
 import grpc
 import structlog
 
-from service_kit.tls import Certificates, Pem, watching
+from service_kit.tls import Certificates, watching
+from service_kit.tls_files import Pem
 
 log = structlog.get_logger()
 

@@ -110,6 +110,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     def _wrap(self, method: str, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:
             with self._around(method, context):
+                self._admit(context)
                 return await answer(_decoded(request), context)
 
         return call
@@ -117,6 +118,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     def _wrap_stream(self, method: str, answers: Answers) -> Answers:
         async def call(request: Any, context: Context) -> AsyncGenerator[Any, None]:
             with self._around(method, context):
+                self._admit(context)
                 async with contextlib.aclosing(answers(_decoded(request), context)) as stream:
                     async for response in stream:
                         yield response
@@ -132,8 +134,6 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         try:
-            if self._admitted_names:
-                self._admit(context)
             yield
             code = grpc.StatusCode.OK
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
@@ -142,6 +142,8 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             self._log(method, code, time.perf_counter() - started, facts)
 
     def _admit(self, context: Context) -> None:
+        if not self._admitted_names:
+            return
         shown = {name.decode("utf-8", "replace") for name in context.auth_context().get(_CERTIFICATE_NAMES, ())}
         if self._admitted_names.isdisjoint(shown):
             note(client_names=sorted(shown)[:MAX_LOGGED_NAMES])

@@ -5,95 +5,16 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
 from service_kit.lifecycle import CannotStart, supervise
 from service_kit.settings import ServiceSettings
+from service_kit.tls_files import Pem, TlsFault, TlsFile, TlsFiles
 
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
-#: The authorities of a whole operating system take a quarter of it.
-MAX_FILE_BYTES = 1 << 20
-
-
-class TlsFault(CannotStart):
-    """A file that TLS cannot use; the text names the setting, the file and the reason."""
-
-    def __init__(self, file: "TlsFile", reason: str) -> None:
-        super().__init__(f"{file.setting}={file.path!r}: {reason}")
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFile:
-    """A PEM file and the setting that names it; no path where the setting is empty."""
-
-    setting: str
-    path: str
-
-    def read(self) -> bytes:
-        """Empty without a path. Raises TlsFault."""
-        if not self.path:
-            return b""
-        try:
-            with Path(self.path).open("rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
-        except (OSError, ValueError) as error:
-            raise TlsFault(self, getattr(error, "strerror", None) or str(error)) from None
-        if len(content) > MAX_FILE_BYTES:
-            raise TlsFault(self, f"has more than {MAX_FILE_BYTES} bytes")
-        return content
-
-
-@dataclass(frozen=True, slots=True)
-class Pem:
-    """What the files hold; empty for one that is not set."""
-
-    certificate: bytes
-    key: bytes
-    ca: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """What one end of a connection shows, and the authorities that it believes the other end by."""
-
-    certificate: TlsFile
-    key: TlsFile
-    ca: TlsFile
-
-    def read(self) -> Pem:
-        return Pem(self.certificate.read(), self.key.read(), self.ca.read())
-
-    def load(self, context: ssl.SSLContext) -> None:
-        """Loads the files into a context, which is what checks them. Raises TlsFault."""
-        if self.ca.path:
-            _load_authorities(context, self.ca)
-        if self.certificate.path:
-            _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self.certificate)
-            _load_certificate(context, self.certificate, self.key)
-
-
-def _load_authorities(context: ssl.SSLContext, file: TlsFile) -> None:
-    try:
-        context.load_verify_locations(cafile=file.path)
-    except OSError:  # which ssl.SSLError is
-        raise TlsFault(file, "holds no PEM certificate") from None
-
-
-def _load_certificate(context: ssl.SSLContext, certificate: TlsFile, key: TlsFile) -> None:
-    def refuse_passphrase() -> str:
-        raise TlsFault(key, "is encrypted; a key without a passphrase is needed")
-
-    try:
-        # Without a function OpenSSL would ask at the terminal.
-        context.load_cert_chain(certificate.path, key.path, password=refuse_passphrase)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise TlsFault(key, f"does not fit {certificate.setting}={certificate.path!r}") from None
-        raise TlsFault(key, f"holds no PEM key that can be used with {certificate.setting}") from None
 
 
 class Certificates:
@@ -183,23 +104,42 @@ async def watching(certificates: Certificates, changed: Callable[[], None] = lam
 async def listening_tls(settings: ServiceSettings) -> AsyncIterator[Certificates | None]:
     """What the service listens with, kept up to date until it is left; None where it listens without TLS.
 
-    Raises TlsFault.
+    Raises CannotStart.
     """
-    files = _files(settings, certificate="tls_certificate", key="tls_key", ca="tls_client_ca")
-    if not files.certificate.path:
+    certificates = _listening(settings)
+    if certificates is None:
         yield None
         return
-    certificates = Certificates(files)
     async with watching(certificates):
         yield certificates
 
 
 def calling_tls(settings: ServiceSettings, callee: str) -> CallTls | None:
-    """How calls to that service are secured; None, which is no TLS, without authorities for it. Raises TlsFault."""
+    """How calls to that service are secured; None, which is no TLS, without authorities for it. Raises CannotStart."""
     files = _files(settings, certificate="call_certificate", key="call_key", ca=f"{callee}_ca")
     if not files.ca.path:
         return None
-    return CallTls(Certificates(files), server_name=getattr(settings, f"{callee}_server_name"))
+    return CallTls(_started(files), server_name=getattr(settings, f"{callee}_server_name"))
+
+
+def check_tls(settings: ServiceSettings) -> None:
+    """Raises CannotStart when a file that the settings name is not good."""
+    _listening(settings)
+    for name in type(settings).model_fields:
+        if name.endswith("_ca") and name != "tls_client_ca":
+            calling_tls(settings, name.removesuffix("_ca"))
+
+
+def _listening(settings: ServiceSettings) -> Certificates | None:
+    files = _files(settings, certificate="tls_certificate", key="tls_key", ca="tls_client_ca")
+    return _started(files) if files.certificate.path else None
+
+
+def _started(files: TlsFiles) -> Certificates:
+    try:
+        return Certificates(files)
+    except TlsFault as fault:
+        raise CannotStart(str(fault)) from None
 
 
 def _files(settings: ServiceSettings, *, certificate: str, key: str, ca: str) -> TlsFiles:

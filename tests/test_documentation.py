@@ -38,10 +38,14 @@ def environment_lines(service: str) -> str:
 def table(service: str) -> str:
     """The table of docs/operations.md."""
     return TABLE_HEAD + "".join(
-        f"| `{variable(service, name)}` | `--{name.replace('_', '-')}` | `{field.default}` | {bounds(field)} "
+        f"| `{variable(service, name)}` | `--{name.replace('_', '-')}` | {default(field)} | {bounds(field)} "
         f"| {field.description} |\n"
         for name, field in SERVICES[service].model_fields.items()
     )
+
+
+def default(field: FieldInfo) -> str:
+    return "" if field.default == "" else f"`{field.default}`"
 
 
 def bounds(field: FieldInfo) -> str:

@@ -87,9 +87,9 @@ def test_an_http_service_that_is_away_is_unhealthy(silent_port: int) -> None:
     assert "Connection refused" in str(probe(f"http://127.0.0.1:{silent_port}/readyz"))
 
 
-@pytest.mark.parametrize("url", ["localhost:5001", "https://localhost", "file:///etc/hostname"])
+@pytest.mark.parametrize("url", ["localhost:5001", "ftp://localhost", "file:///etc/hostname"])
 def test_another_kind_of_url_is_refused(url: str) -> None:
-    assert "grpc:// or http://" in str(probe(url))
+    assert "grpc://, grpcs://, http:// or https://" in str(probe(url))
 
 
 async def probe_process(url: str) -> subprocess.CompletedProcess[str]:
