@@ -26,18 +26,21 @@ GATEWAY_TLS_CLIENT_CA={0}/ca.pem
 GATEWAY_CALL_CERTIFICATE={0}/api_gateway.pem
 GATEWAY_CALL_KEY={0}/api_gateway.key
 GATEWAY_FIBONACCI_CA={0}/ca.pem
+GATEWAY_FIBONACCI_SERVER_NAME=fibonacci-service
 GATEWAY_STATS_CA={0}/ca.pem
+GATEWAY_STATS_SERVER_NAME=stats-service
 FIBONACCI_TLS_CERTIFICATE={0}/fibonacci_service.pem
 FIBONACCI_TLS_KEY={0}/fibonacci_service.key
 FIBONACCI_TLS_CLIENT_CA={0}/ca.pem
-FIBONACCI_TLS_CLIENT_NAMES=api_gateway
+FIBONACCI_TLS_CLIENT_NAMES=api-gateway
 FIBONACCI_CALL_CERTIFICATE={0}/fibonacci_service.pem
 FIBONACCI_CALL_KEY={0}/fibonacci_service.key
 FIBONACCI_STATS_CA={0}/ca.pem
+FIBONACCI_STATS_SERVER_NAME=stats-service
 STATS_TLS_CERTIFICATE={0}/stats_service.pem
 STATS_TLS_KEY={0}/stats_service.key
 STATS_TLS_CLIENT_CA={0}/ca.pem
-STATS_TLS_CLIENT_NAMES=api_gateway,fibonacci_service
+STATS_TLS_CLIENT_NAMES=api-gateway,fibonacci-service
 """
 
 
@@ -46,8 +49,9 @@ def make(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     authority = _authority(directory)
     expires = dt.datetime.now(dt.UTC) + LIFETIME
-    for name in SERVICES:
-        _write(directory, name, authority.issue_cert(name, *ADDRESSES, common_name=name, not_after=expires))
+    for service in SERVICES:
+        name = service.replace("_", "-")  # a name in the DNS has no underscore
+        _write(directory, service, authority.issue_cert(name, *ADDRESSES, common_name=name, not_after=expires))
     _write(directory, CLIENT, authority.issue_cert(CLIENT, common_name=CLIENT, not_after=expires))
     _replace(directory / "tls.env", SETTINGS.format(shlex.quote(str(directory.resolve()))).encode(), mode=0o644)
 

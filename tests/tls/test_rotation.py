@@ -39,10 +39,18 @@ class Chain:
         for name, issued in self.shown.items():
             issued.replace_by(authority.issue("localhost", name))
 
+    def spoil_keys(self) -> None:
+        for issued in self.shown.values():
+            issued.key.write_bytes(b"no key at all")
+
+
+def believe(believed: Path, *authorities: Authority) -> None:
+    believed.write_bytes(b"".join(authority.file.read_bytes() for authority in authorities))
+
 
 @asynccontextmanager
 async def chained(authority: Authority, believed: Path) -> AsyncIterator[Chain]:
-    believed.write_bytes(authority.file.read_bytes())
+    believe(believed, authority)
     shown = {name: authority.issue("localhost", name) for name in NAMES}
 
     def settings(name: str, *callees: str, **targets: str) -> dict[str, Any]:
@@ -121,11 +129,11 @@ async def test_an_authority_and_all_its_certificates_are_replaced_and_no_request
     with capture_logs() as lines:
         async with chained(old, tmp_path / "believed.pem") as chain, load(chain) as answered:
             await all_took_over(lines, 0, answered)
-            chain.believed.write_bytes(old.file.read_bytes() + new.file.read_bytes())
+            believe(chain.believed, old, new)
             await all_took_over(lines, 1, answered)
             chain.replace_shown(new)
             await all_took_over(lines, 2, answered)
-            chain.believed.write_bytes(new.file.read_bytes())
+            believe(chain.believed, new)
             await all_took_over(lines, 3, answered)
             left_out = await asked_by(chain, believed=new, shown=old.issue("client"))
 
@@ -153,8 +161,7 @@ async def test_a_bad_new_file_is_logged_and_the_old_certificate_goes_on(
     with capture_logs() as lines:
         async with chained(ours, tmp_path / "believed.pem") as chain:
             context = chain.context()
-            for name in NAMES[1:]:
-                chain.shown[name].key.write_bytes(b"no key at all")
+            chain.spoil_keys()
             async with asyncio.timeout(30):
                 while sum(line["event"] == "tls.refused" for line in lines) < LISTENING + CALLING:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
