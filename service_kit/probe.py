@@ -56,8 +56,7 @@ def _probe_grpc(target: str, files: TlsFiles | None, server_name: str) -> str | 
 def _grpc_credentials(files: TlsFiles) -> Any:
     import grpc  # noqa: PLC0415
 
-    _client_context(files)  # says what is wrong with a file, where gRPC only does not connect
-    pem = files.read()
+    pem = files.load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # which says what is wrong, where gRPC never connects
     return grpc.ssl_channel_credentials(pem.ca or None, pem.key or None, pem.certificate or None)
 
 

@@ -56,13 +56,15 @@ class TlsFiles:
     def read(self) -> Pem:
         return Pem(self.certificate.read(), self.key.read(), self.ca.read())
 
-    def load(self, context: ssl.SSLContext) -> None:
-        """Loads the files into a context, which is what checks them. Raises TlsFault."""
+    def load(self, context: ssl.SSLContext) -> Pem:
+        """Loads the files into a context, which is what checks them, and returns what they hold. Raises TlsFault."""
+        pem = self.read()
         if self.ca.path:
             _load_authorities(context, self.ca)
         if self.certificate.path:
             _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self.certificate)
             _load_certificate(context, self.certificate, self.key)
+        return pem
 
 
 def _load_authorities(context: ssl.SSLContext, file: TlsFile) -> None:
@@ -79,7 +81,7 @@ def _load_certificate(context: ssl.SSLContext, certificate: TlsFile, key: TlsFil
     try:
         # Without a function OpenSSL would ask at the terminal.
         context.load_cert_chain(certificate.path, key.path, password=refuse_passphrase)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+    except OSError as error:
+        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
             raise TlsFault(key, f"does not fit {certificate.setting}={certificate.path!r}") from None
         raise TlsFault(key, f"holds no PEM key that can be used with {certificate.setting}") from None

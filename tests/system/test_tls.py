@@ -1,8 +1,6 @@
 """The three real processes with the certificates and the settings of `make certs`: mTLS on every hop."""
 
 import os
-import shlex
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ import pytest
 
 from deploy.local.certificates import make
 from deploy.local.processes import System
+from tests.system.certificates import client_context, settings_of
 from tests.system.conftest import LOG_EVERYTHING
 
 
@@ -23,23 +22,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def settings_of(certificates: Path) -> dict[str, str]:
-    """What a shell makes of tls.env."""
-    lines = shlex.split((certificates / "tls.env").read_text(encoding="utf-8"))
-    return dict(line.split("=", 1) for line in lines)
-
-
 @pytest.fixture
 def secured(certificates: Path, tmp_path: Path) -> Iterator[System]:
     settings = {**LOG_EVERYTHING, **settings_of(certificates)}
     with System(database_url=f"sqlite:///{tmp_path}/stats.sqlite3", settings=settings) as running:
         yield running
-
-
-def client_context(certificates: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=certificates / "ca.pem")
-    context.load_cert_chain(certificates / "client.pem", certificates / "client.key")
-    return context
 
 
 def probed(certificates: Path, url: str, *, shown: bool = True) -> tuple[int, str]:
