@@ -51,6 +51,15 @@ async def test_without_authorities_of_clients_anybody_may_ask(ours: Authority) -
         assert (await client.get("/livez")).status_code == 200
 
 
+async def test_without_names_every_client_of_the_authorities_may_ask_and_no_other(ours: Authority) -> None:
+    async with serving(ours, client_ca=str(ours.file)) as url:
+        async with client_of(url, context(ours, ours.issue("somebody"))) as client:
+            assert (await client.get("/livez")).status_code == 200
+        async with client_of(url, context(ours)) as stranger:
+            with pytest.raises((httpx.TransportError, ssl.SSLError)):
+                await stranger.get("/livez")
+
+
 async def test_where_tls_is_spoken_nothing_is_answered_in_the_clear(ours: Authority) -> None:
     async with serving(ours) as url, client_of(url.replace("https:", "http:"), context(ours)) as client:
         with pytest.raises(httpx.TransportError):

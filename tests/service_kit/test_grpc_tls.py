@@ -144,6 +144,7 @@ async def test_a_channel_whose_new_certificate_is_not_believed_keeps_the_old_one
             shown.replace_by(good)
             await logged(lines, "channel.replaced")
             assert await ask(client, 23) == 46
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_who_waits_for_a_connection_is_woken_by_a_certificate_that_brings_one(
@@ -153,8 +154,11 @@ async def test_who_waits_for_a_connection_is_woken_by_a_certificate_that_brings_
     server = listening_with(ours.issue("localhost"), tls_client_ca=str(ours.file))
     async with talking(double, server, calling_with(ours.file, shown)) as client:
         ready = asyncio.create_task(client.channel.channel_ready())
+        call = asyncio.create_task(client.ask(1, wait_for_ready=True, timeout=5))
         await refused(client.channel)
         shown.replace_by(ours.issue("caller"))
         async with asyncio.timeout(30):
             await ready
+        assert not call.done()  # it keeps the old channel open
         assert await client.ask(21, timeout=30) == 42
+        call.cancel()
