@@ -44,8 +44,9 @@ def certificates(ours: Authority, issued: Issued) -> Certificates:
 
 
 def settings_for(issued: Issued, **changes: Any) -> Settings:
-    given = {"tls_certificate": str(issued.certificate), "tls_key": str(issued.key)}
-    return Settings(**{name: str(value) for name, value in (given | changes).items()})
+    given: dict[str, Any] = {"tls_certificate": issued.certificate, "tls_key": issued.key, **changes}
+    as_text: dict[str, Any] = {name: str(value) for name, value in given.items()}
+    return Settings(**as_text)
 
 
 async def refusal(settings: Settings) -> str:

@@ -84,25 +84,25 @@ async def ask(client: httpx.AsyncClient, answered: Counter[str]) -> None:
             answered[repr(error)] += 1
 
 
-async def ask_for_ever(chain: Chain, answered: Counter[str], *, kept: bool) -> None:
+async def ask_until(ended: asyncio.Event, chain: Chain, answered: Counter[str], *, kept: bool) -> None:
     """Over one connection that is kept, or over a new one each time."""
-    while True:
+    while not ended.is_set():
         async with httpx.AsyncClient(base_url=chain.url, verify=chain.context(), timeout=30) as client:
             await ask(client, answered)
-            while kept:
+            while kept and not ended.is_set():
                 await ask(client, answered)
 
 
 @asynccontextmanager
 async def load(chain: Chain) -> AsyncIterator[Counter[str]]:
     answered: Counter[str] = Counter()
-    tasks = [asyncio.create_task(ask_for_ever(chain, answered, kept=kept)) for kept in (True, False)]
+    ended = asyncio.Event()
+    tasks = [asyncio.create_task(ask_until(ended, chain, answered, kept=kept)) for kept in (True, False)]
     try:
         yield answered
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ended.set()  # not cancelled: httpx would leave a socket open
+        await asyncio.gather(*tasks)
 
 
 async def all_took_over(lines: list[Any], times: int, answered: Counter[str]) -> None:
