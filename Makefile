@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 INSTALL := $(BIN)/uv pip install --quiet --python $(PY) --require-hashes
 EDITABLE := $(BIN)/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 
-.PHONY: help run certs test test-all check bench bench-sizes proto openapi lock format clean
+.PHONY: help run certs test test-all check bench bench-sizes bench-soak proto openapi lock format clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -47,12 +47,14 @@ check-generated: # The generated code, the OpenAPI document and the lock say wha
 	@$(PY) -m api_gateway.openapi | diff docs/openapi.json - \
 		|| { echo "docs/openapi.json is not current: run 'make openapi'"; exit 1; }
 
-bench: .venv/.development ## Both benchmarks: requests a second beside bare ASGI (needs h2load), and sizes
+bench: .venv/.development ## Speed and memory beside what does less, counted exactly (needs h2load)
 	$(PY) -m bench
+
+bench-sizes: .venv/.development ## Numbers of any size beside the bare library
 	$(PY) -m bench sizes
 
-bench-sizes: .venv/.development ## Numbers of any size beside the bare library, in one run
-	$(PY) -m bench sizes
+bench-soak: .venv/.development ## Memory over five minutes of load
+	$(PY) -m bench soak
 
 proto: .venv/.development ## Generate service_kit/pb from proto/
 	$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:.

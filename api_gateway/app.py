@@ -9,7 +9,9 @@ import grpc
 from fastapi import Depends, FastAPI
 
 from api_gateway import problems
-from api_gateway.coalescer import Coalescer
+from api_gateway.coalescer import EXCHANGES, Coalescer
+from api_gateway.direct import DirectRoutes
+from api_gateway.exchange import Exchange
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.http_server import serving
 from api_gateway.middleware import RequestLayer
@@ -22,6 +24,7 @@ from api_gateway.routes.health import health_routes
 from api_gateway.routes.ranges import range_routes
 from api_gateway.routes.residues import residue_routes
 from api_gateway.routes.stats import stats_routes
+from api_gateway.routes.stats_stream import stats_stream_routes
 from api_gateway.schemas import Problem
 from api_gateway.settings import Settings
 from api_gateway.stats_client import StatsClient
@@ -43,13 +46,10 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         open_channel(settings.stats_target, tls=calling_tls(settings, "stats")) as to_stats,
     ):
         draining = asyncio.Event()
-        app = create_app(
-            fibonacci=fibonacci_client(settings, to_fibonacci),
-            stats=stats_client(settings, to_stats),
-            draining=draining,
-        )
-        request_log = RequestLog(policy=settings.log_requests)
-        async with serving(RequestLayer(app, request_log=request_log), settings, certificates=certificates) as port:
+        fibonacci = fibonacci_client(settings, to_fibonacci)
+        app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
+        layered = RequestLayer(DirectRoutes(app), request_log=RequestLog(policy=settings.log_requests))
+        async with fibonacci.coalescer, serving(layered, settings, certificates=certificates) as port:
             try:
                 yield port
             finally:
@@ -72,6 +72,7 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
         range_routes(fibonacci),
         residue_routes(fibonacci),
         description_routes(fibonacci),
+        stats_stream_routes(stats, draining),  # before /stats/{n}
         stats_routes(stats),
         health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set),
     ):
@@ -82,16 +83,17 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
 
 
 def fibonacci_client(settings: Settings, channel: grpc.aio.Channel) -> FibonacciClient:
-    service = "fibonacci_service"
     stub = FibonacciStub(channel)
+    caller = Caller(service="fibonacci_service", channel=channel, deadline_seconds=settings.deadline_seconds)
+    exchanges = [Exchange(stub=stub) for _ in range(EXCHANGES)]
     return FibonacciClient(
         stub=stub,
-        caller=Caller(service=service, channel=channel, deadline_seconds=settings.deadline_seconds),
-        coalescer=Coalescer(stub=stub, service=service, max_waiting=settings.max_waiting),
+        caller=caller,
+        coalescer=Coalescer(exchanges=exchanges, caller=caller, max_waiting=settings.max_waiting),
         stall_seconds=settings.deadline_seconds,
     )
 
 
 def stats_client(settings: Settings, channel: grpc.aio.Channel) -> StatsClient:
     caller = Caller(service="stats_service", channel=channel, deadline_seconds=settings.deadline_seconds)
-    return StatsClient(stub=StatsStub(channel), caller=caller)
+    return StatsClient(stub=StatsStub(channel), caller=caller, max_streams=settings.max_streams)

@@ -10,10 +10,11 @@ from google.protobuf.message import Message
 from api_gateway.errors import UpstreamError
 from api_gateway.number_stream import NumberStream
 from api_gateway.range_stream import RangeStream
+from api_gateway.stats_stream import StatsStream
 from service_kit.request_id import METADATA_KEY, current_request_id
 
 T = TypeVar("T")
-Stream = TypeVar("Stream", NumberStream, RangeStream)
+Stream = TypeVar("Stream", NumberStream, RangeStream, StatsStream)
 
 
 async def answered(method: Callable[..., Awaitable[T]], request: Message, deadline: float) -> T:

@@ -1,105 +1,149 @@
-"""Makes one BatchGetFib of the requests that arrive while another is in flight.
+"""Sends the requests that come while others are on their way as one batch, over calls that stay open.
 
-What an RPC costs is the call, not the numbers in it, so under load one call carries many requests.
+What an RPC costs is the call, not the numbers in it, so under load one message carries many requests.
 """
 
 import asyncio
+import itertools
 from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import grpc
+from functools import partial
+from types import TracebackType
+from typing import Self
 
 from api_gateway.errors import ServiceUnavailable, UpstreamError
-from service_kit.pb.fibonacci.fib_pb2 import (
-    BatchGetFibItem,
-    BatchGetFibRequest,
-    BatchGetFibResponse,
-    FibonacciRequest,
-    FibonacciResponse,
-)
-from service_kit.request_id import METADATA_KEY, current_request_id
-
-if TYPE_CHECKING:
-    from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
+from api_gateway.exchange import Exchange
+from api_gateway.retries import Caller
+from service_kit.lifecycle import supervise
+from service_kit.pb.fibonacci.fib_pb2 import Encoding, ExchangeFibRequest, ExchangeFibResponse
+from service_kit.request_id import current_request_id
 
 MAX_BATCH_ITEMS = 256
-#: While one batch is answered the next gathers; a second one in flight keeps a slow answer from holding up the
-#: rest, and more bring nothing.
-MAX_IN_FLIGHT = 2
+#: While one batch is answered the next gathers. A second one on its way keeps a slow answer from holding up the rest,
+#: and lets two servers work; more bring nothing.
+EXCHANGES = 2
+#: How often deadlines are looked at: a timer for each request would cost 3 us.
+SWEEP_SECONDS = 0.025
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
-    item: BatchGetFibItem
+class _Asked:
+    n: int
+    encoding: Encoding.ValueType
+    request_id: str
     deadline: float
-    answer: "asyncio.Future[FibonacciResponse]"
+    answer: "asyncio.Future[bytes]"
 
 
 class Coalescer:
-    """A request that is cancelled before its batch leaves is not sent."""
+    """Holds requests in the order of their deadlines, for each gets as long as every other."""
 
-    def __init__(self, *, stub: "FibonacciAsyncStub", service: str, max_waiting: int) -> None:
-        self._stub = stub
-        self._service = service
+    def __init__(self, *, exchanges: Sequence[Exchange], caller: Caller, max_waiting: int) -> None:
+        self._exchanges = exchanges
+        self._caller = caller
         self._max_waiting = max_waiting
-        self._waiting: deque[_Waiting] = deque()
-        self._sending: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Asked] = deque()
+        self._under_way: list[list[_Asked]] = []
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._sequence = itertools.count(1)
+        self._sweep_timer: asyncio.TimerHandle | None = None
 
-    async def get(self, request: FibonacciRequest, deadline: float) -> FibonacciResponse:
-        """The answer to one request by a deadline of the loop's clock. Raises UpstreamError or ServiceUnavailable."""
+    def ask(self, n: int, encoding: Encoding.ValueType) -> "asyncio.Future[bytes]":
+        """F(n), encoded, to be awaited; one that is cancelled before its batch leaves is not sent.
+
+        Raises ServiceUnavailable where too many wait; the answer may raise that too, UpstreamError or DeadlineExceeded.
+        """
         if len(self._waiting) >= self._max_waiting:
-            raise ServiceUnavailable(self._service)
-        item = BatchGetFibItem(request=request, request_id=current_request_id.get())
-        waiting = _Waiting(item, deadline, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if len(self._sending) < MAX_IN_FLIGHT:
-            task = asyncio.create_task(self._send_waiting())
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
-        return await waiting.answer
+            raise ServiceUnavailable(self._caller.service)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._caller.deadline_seconds
+        asked = _Asked(n, encoding, current_request_id.get(), deadline, loop.create_future())
+        self._waiting.append(asked)
+        if self._idle:
+            self._idle.popleft().set_result(None)
+        if self._sweep_timer is None:
+            self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep)
+        return asked.answer
 
-    async def _send_waiting(self) -> None:
-        while batch := self._next_batch():
-            try:
-                await self._send(batch)
-            except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
-                _fail(batch, error)
+    async def __aenter__(self) -> Self:
+        self._sending = [
+            asyncio.create_task(supervise("coalescer", partial(self._send_over, exchange)))
+            for exchange in self._exchanges
+        ]
+        return self
 
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for task in self._sending:
+            task.cancel()
+        await asyncio.wait(self._sending)
+        for exchange in self._exchanges:
+            exchange.close()
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+
+    async def _send_over(self, exchange: Exchange) -> None:
+        while True:
+            if batch := self._next_batch():
+                await self._send(batch, exchange)
+            else:
+                idle = asyncio.get_running_loop().create_future()
+                self._idle.append(idle)
+                await idle
+
+    def _next_batch(self) -> list[_Asked]:
+        batch: list[_Asked] = []
         while self._waiting and len(batch) < MAX_BATCH_ITEMS:
-            waiting = self._waiting.popleft()
-            if not waiting.answer.done():
-                batch.append(waiting)
+            asked = self._waiting.popleft()
+            if not asked.answer.done():
+                batch.append(asked)
         return batch
 
-    async def _send(self, batch: list[_Waiting]) -> None:
-        deadline = max(waiting.deadline for waiting in batch)
+    async def _send(self, batch: list[_Asked], exchange: Exchange) -> None:
+        request = ExchangeFibRequest(
+            source=exchange.source,
+            sequence=next(self._sequence),
+            n=[asked.n for asked in batch],
+            encodings=[asked.encoding for asked in batch],
+            request_ids=[asked.request_id for asked in batch],
+        )
+        self._under_way.append(batch)
         try:
-            response = await self._stub.BatchGetFib(
-                BatchGetFibRequest(items=[waiting.item for waiting in batch]),
-                timeout=deadline - asyncio.get_running_loop().time(),
-                wait_for_ready=True,
-                metadata=((METADATA_KEY, batch[0].item.request_id),),
-            )
-        except grpc.aio.AioRpcError as error:
-            raise UpstreamError.from_call(error) from None
-        _settle(batch, response)
+            response = await self._caller.call(lambda _: exchange.answer(request), deadline=batch[-1].deadline)
+            _settle(batch, response)
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            _fail(batch, error)
+        finally:
+            self._under_way.remove(batch)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        if overdue := list(self._overdue(loop.time())):
+            _fail(overdue, self._caller.late())
+        busy = self._waiting or self._under_way
+        self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep) if busy else None
+
+    def _overdue(self, now: float) -> Iterator[_Asked]:
+        for line in (self._waiting, *self._under_way):
+            yield from itertools.takewhile(lambda asked: asked.deadline <= now, line)
 
 
-def _settle(batch: list[_Waiting], response: BatchGetFibResponse) -> None:
-    # A list first: an answer of another length is nobody's, not the first ones'.
-    for waiting, result in list(zip(batch, response.results, strict=True)):
-        if waiting.answer.done():
+def _settle(batch: list[_Asked], response: ExchangeFibResponse) -> None:
+    if len(response.values) != len(batch):  # then it is nobody's, not the first ones'
+        raise ValueError(f"{len(batch)} numbers were asked for and {len(response.values)} came")
+    errors = response.errors
+    for position, (asked, value) in enumerate(zip(batch, response.values, strict=True)):
+        if asked.answer.done():
             continue
-        if result.HasField("error"):
-            waiting.answer.set_exception(UpstreamError.from_status(result.error))
+        if not value and position in errors:
+            asked.answer.set_exception(UpstreamError.from_status(errors[position]))
         else:
-            waiting.answer.set_result(result.response)
+            asked.answer.set_result(value)
 
 
-def _fail(batch: list[_Waiting], error: Exception) -> None:
-    for waiting in batch:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
+def _fail(requests: Iterable[_Asked], error: Exception) -> None:
+    for asked in requests:
+        if not asked.answer.done():
+            asked.answer.set_exception(error)

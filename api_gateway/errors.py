@@ -20,6 +20,14 @@ class ServiceUnavailable(Exception):
         self.service = service
 
 
+class TooManyStreams(Exception):
+    """As many streams are open as may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are {limit} streams already, as many as may be")
+        self.limit = limit
+
+
 class DeadlineExceeded(Exception):
     """A service was reached and did not answer within the deadline."""
 

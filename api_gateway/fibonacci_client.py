@@ -20,7 +20,6 @@ from service_kit.pb.fibonacci.fib_pb2 import (
     DescribeFibRequest,
     Encoding,
     FibonacciRequest,
-    FibonacciResponse,
     GetResidueRequest,
     StreamFibRequest,
     StreamRangeRequest,
@@ -41,17 +40,15 @@ class FibonacciClient:
     ) -> None:
         self._stub = stub
         self._caller = caller
-        self._coalescer = coalescer
+        self.coalescer = coalescer
         self._stall_seconds = stall_seconds
 
     async def get(self, n: int, encoding: Encoding.ValueType = DECIMAL) -> bytes:
         """F(n), encoded. Raises UpstreamError, ServiceUnavailable or DeadlineExceeded."""
-        request = FibonacciRequest(n=n, encoding=encoding)
-        attempt = self._coalescer.get if n <= COALESCED_MAX_N else self._get_alone
-        response = await self._caller.call(lambda deadline: attempt(request, deadline))
-        if not (response.value.isdigit() if encoding == DECIMAL else response.value):
+        value = await (self.coalescer.ask(n, encoding) if n <= COALESCED_MAX_N else self._get_alone(n, encoding))
+        if not (value.isdigit() if encoding == DECIMAL else value):
             raise ValueError(f"{self._caller.service} answered F({n}) with what is no number")
-        return response.value
+        return value
 
     async def stream(self, n: int, encoding: Encoding.ValueType, *, offset: int = 0, length: int = 0) -> NumberStream:
         """F(n), encoded, in pieces: `length` bytes from `offset`, or all that follow where it is 0.
@@ -120,8 +117,9 @@ class FibonacciClient:
         stream = NumberStream(call, request, service=self._caller.service, stall_seconds=self._stall_seconds)
         return await opened(stream)
 
-    async def _get_alone(self, request: FibonacciRequest, deadline: float) -> FibonacciResponse:
-        return await answered(self._stub.GetFib, request, deadline)
+    async def _get_alone(self, n: int, encoding: Encoding.ValueType) -> bytes:
+        response = await self._call(self._stub.GetFib, FibonacciRequest(n=n, encoding=encoding))
+        return response.value
 
     def connected(self) -> bool:
         return self._caller.connected()

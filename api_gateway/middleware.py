@@ -1,4 +1,8 @@
-"""The one layer around every HTTP request: request id, HEAD, bodies too long, unexpected errors, the log line."""
+"""The one layer around every HTTP request: request id, HEAD, bodies too long, errors, the log line.
+
+It is around the ordinary way and the direct one, so what goes for every request, such as limits, metrics and
+tracing, has its place here.
+"""
 
 import asyncio
 import time
@@ -9,11 +13,11 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api_gateway import problems
 from api_gateway.errors import BrokenOff
 from api_gateway.number_responses import HEAD_KEY
-from api_gateway.problems import MAX_BODY_BYTES, body_too_long, problem
 from service_kit.logs import RequestLog
-from service_kit.request_id import HEADER, accept_request_id, current_request_id
+from service_kit.request_id import HEADER, accept_request_id, current_request_id, new_request_id
 
 log = structlog.get_logger()
 
@@ -35,56 +39,52 @@ class RequestLayer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = accept_request_id(_header(scope, _HEADER))
-        current_request_id.set(request_id)
-        exchange = _Exchange(send, request_id=request_id, head=scope["method"] == "HEAD")
+        started = time.perf_counter()
+        exchange = _Exchange(scope, send)
+        current_request_id.set(exchange.request_id)
         if exchange.head:
             scope = {**scope, "method": "GET", HEAD_KEY: True}
-        started = time.perf_counter()
+        # A body that is sent in chunks is cut off by the app, which would answer this one in plain text.
+        app = problems.body_too_long() if exchange.body_bytes > problems.MAX_BODY_BYTES else self._app
         try:
-            await self._answer(scope, receive, exchange.send)
+            await app(scope, receive, exchange.send)
         except asyncio.CancelledError:
             # The drain took too long, and uvicorn ends what is still in flight.
             if exchange.status == 0:
-                await problem(503, "api_gateway is stopping")(scope, receive, exchange.send)
+                await problems.problem(503, "api_gateway is stopping")(scope, receive, exchange.send)
         except BrokenOff as error:
             # uvicorn closes the connection of a response that was not completed.
             log.warning("http.broken_off", path=scope["path"][:MAX_LOGGED], error=str(error))
-        except Exception:
-            log.exception("http.crashed", path=scope["path"][:MAX_LOGGED])
-            if exchange.status == 0:
-                await problem(500)(scope, receive, exchange.send)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
+            await self._fail(error, exchange, scope, receive)
         finally:
-            self._log(scope, exchange, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            if self._request_log.wants(request_id=exchange.request_id, failed=exchange.failed, seconds=seconds):
+                _log(scope, exchange, seconds)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        length = _header(scope, b"content-length")
-        # One sent in chunks is cut off by the app, which would answer this one in plain text.
-        too_long = length.isdigit() and int(length) > MAX_BODY_BYTES
-        await (body_too_long() if too_long else self._app)(scope, receive, send)
-
-    def _log(self, scope: MutableMapping[str, Any], exchange: "_Exchange", seconds: float) -> None:
-        if scope["path"] in _PROBED and not exchange.failed:
-            return
-        if self._request_log.wants(request_id=current_request_id.get(), failed=exchange.failed, seconds=seconds):
-            log.info(
-                "http.served",
-                method="HEAD" if exchange.head else scope["method"],
-                path=scope["path"][:MAX_LOGGED],
-                query=scope["query_string"][:MAX_LOGGED].decode("ascii", "replace"),
-                status=exchange.status,
-                duration_ms=round(seconds * 1000, 3),
-            )
+    async def _fail(self, error: Exception, exchange: "_Exchange", scope: Scope, receive: Receive) -> None:
+        answer = problems.of_error(error)
+        if answer is None or exchange.status != 0:
+            log.error("http.crashed", path=scope["path"][:MAX_LOGGED], exc_info=error)
+        if exchange.status == 0:
+            await (answer or problems.problem(500))(scope, receive, exchange.send)
 
 
 class _Exchange:
-    """One response on its way out: its status, its request id, and no body where HEAD asked."""
+    """One request and its response on its way out: its status, its request id, and no body where HEAD asked."""
 
-    def __init__(self, send: Send, *, request_id: str, head: bool) -> None:
+    def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
-        self._request_id = request_id.encode()
-        self.head = head
+        self.head = scope["method"] == "HEAD"
         self.status = 0
+        self.body_bytes = 0
+        self.request_id = ""
+        for name, value in scope["headers"]:
+            if name == _HEADER:
+                self.request_id = accept_request_id(value.decode("latin-1"))
+            elif name == b"content-length" and value.isdigit():
+                self.body_bytes = int(value)
+        self.request_id = self.request_id or new_request_id()
 
     @property
     def failed(self) -> bool:
@@ -93,14 +93,20 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (_HEADER, self._request_id)]
+            message["headers"] = [*message.get("headers", ()), (_HEADER, self.request_id.encode())]
         elif self.head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return ""
+def _log(scope: MutableMapping[str, Any], exchange: _Exchange, seconds: float) -> None:
+    if scope["path"] in _PROBED and not exchange.failed:
+        return
+    log.info(
+        "http.served",
+        method="HEAD" if exchange.head else scope["method"],
+        path=scope["path"][:MAX_LOGGED],
+        query=scope["query_string"][:MAX_LOGGED].decode("ascii", "replace"),
+        status=exchange.status,
+        duration_ms=round(seconds * 1000, 3),
+    )

@@ -31,7 +31,7 @@ async def respond(client: FibonacciClient, n: int, scope: Scope, receive: Receiv
     fields = _fields(scope)
     selected = select(n, accept=fields.get(b"accept", ""), accept_encoding=fields.get(b"accept-encoding"))
     if b"if-none-match" in fields and not none_match(fields[b"if-none-match"], selected.etag):
-        return _response(304, selected.not_modified_headers())
+        return _RawResponse(304, selected.not_modified_headers())
     head = HEAD_KEY in scope
     # RFC 9110 defines ranges for GET alone.
     asked = _asked_range(fields, selected) if b"range" in fields and not head else None
@@ -64,18 +64,18 @@ async def _enveloped(selected: Selected, value: bytes) -> Response:
     if selected.coding == "gzip":
         gzip = Gzip()
         body = await gzip.compress(body) + await gzip.finish()
-    return _response(200, selected.headers(len(body)), body)
+    return _RawResponse(200, selected.headers(len(body)), body)
 
 
 async def _resumable(selected: Selected, value: bytes, asked: ByteRange | None) -> Response:
     sha256 = await _sha256(value)
     if asked is None:
-        return _response(200, selected.resumable_headers(len(value), sha256=sha256), value)
+        return _RawResponse(200, selected.resumable_headers(len(value), sha256=sha256), value)
     part = asked.within(len(value))
     if part is None:
         raise RangeNotSatisfiable(len(value))
     headers = selected.part_headers(part, total_bytes=len(value), sha256=sha256)
-    return _response(206, headers, value[part.start : part.stop])
+    return _RawResponse(206, headers, value[part.start : part.stop])
 
 
 async def _sha256(value: bytes) -> bytes:
@@ -84,7 +84,11 @@ async def _sha256(value: bytes) -> bytes:
     return (await asyncio.to_thread(hashlib.sha256, value)).digest()
 
 
-def _response(status: int, headers: RawHeaders, body: bytes = b"") -> Response:
-    response = Response(body, status)
-    response.raw_headers = headers
-    return response
+class _RawResponse(Response):
+    """A response whose header fields are complete: Starlette would encode its own first."""
+
+    def __init__(self, status: int, headers: RawHeaders, body: bytes = b"") -> None:
+        self.status_code = status
+        self.raw_headers = headers
+        self.body = body
+        self.background = None

@@ -18,6 +18,7 @@ from api_gateway.errors import (
     NotAcceptable,
     RangeNotSatisfiable,
     ServiceUnavailable,
+    TooManyStreams,
     UpstreamError,
 )
 from service_kit.request_id import current_request_id
@@ -76,11 +77,18 @@ def body_too_long() -> JSONResponse:
     return problem(413, _REFUSALS[413])
 
 
+def of_error(error: Exception) -> JSONResponse | None:
+    """The answer to one of the gateway's own errors; None for what nobody foresaw."""
+    written = _PROBLEMS.get(type(error))
+    return written(error) if written else None
+
+
 def install(app: FastAPI) -> None:
     """Makes every error of the app a problem, in its answers and in its OpenAPI document."""
     app.openapi = partial(_described, app.openapi)  # type: ignore[method-assign]
     for kind, written in _PROBLEMS.items():
         app.add_exception_handler(kind, partial(_answer, written))
+    app.add_exception_handler(Exception, partial(_answer, lambda _: problem(500)))
     app.add_exception_handler(HTTPException, partial(_refusal, app))
 
 
@@ -102,13 +110,13 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     RequestValidationError: _invalid,
     UpstreamError: _upstream,
     ServiceUnavailable: lambda error: problem(503, str(error)),
+    TooManyStreams: lambda error: problem(503, str(error)),
     DeadlineExceeded: lambda error: problem(504, str(error)),
     ClientGone: lambda _: problem(499),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),
     RangeNotSatisfiable: lambda error: problem(
         416, str(error), headers={"Content-Range": f"bytes */{error.total_bytes}"}
     ),
-    Exception: lambda _: problem(500),
 }
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -12,12 +12,17 @@ from pydantic_core import PydanticCustomError
 INT32_MAX = 2**31 - 1
 MAX_PAGE_SIZE = 1_000
 MAX_BATCH_ITEMS = 1_000
+MAX_PAGE_TOKEN = 200
 #: Plain digits: no sign, no leading zeros.
 NUMERAL = r"^(0|[1-9][0-9]*)$"
+#: What stands in a URL as it is.
+PAGE_TOKEN = r"^[A-Za-z0-9._~=-]+$"  # noqa: S105 - the form of a token is no secret
 
 # int() and pydantic also take " 10", "+10", "1_0", "010", "-0" and the digits of every script.
 _PLAIN = re.compile(r"0|[1-9][0-9]{0,18}")
 _NUMERAL = re.compile(NUMERAL)
+_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?")
+_PAGE_TOKEN = re.compile(PAGE_TOKEN)
 
 
 def plain_integer(least: int, most: int) -> Callable[[object], int]:
@@ -49,6 +54,37 @@ def plain_numeral(max_digits: int) -> Callable[[str], str]:
     return read
 
 
+def plain_decimal(least: float, most: float) -> Callable[[object], float]:
+    """Reads ASCII digits, with a point among them or without one, as a number within bounds."""
+
+    def read(text: object) -> float:
+        number = float(text) if isinstance(text, str) and _DECIMAL.fullmatch(text) else -1
+        if not least <= number <= most:
+            allowed = "must be a plain decimal number from {least} to {most}"
+            raise PydanticCustomError("plain_decimal", allowed, {"least": f"{least:g}", "most": f"{most:g}"})
+        return number
+
+    return read
+
+
+def one_of(choices: tuple[str, ...]) -> Callable[[object], object]:
+    """Lets one of a few words pass."""
+
+    def read(text: object) -> object:
+        if text not in choices:
+            raise PydanticCustomError("one_of", "must be one of {choices}", {"choices": ", ".join(choices)})
+        return text
+
+    return read
+
+
+def page_token(text: str) -> str:
+    """Lets pass what could be a page token; whether it is one, only stats_service knows."""
+    if len(text) > MAX_PAGE_TOKEN or not _PAGE_TOKEN.fullmatch(text):
+        raise PydanticCustomError("page_token", "must be the next_page_token of the page before")
+    return text
+
+
 def json_index(number: object) -> int:
     """Reads a number of a JSON document, in which 10.0 and true are none."""
     if type(number) is not int or not 0 <= number <= INT32_MAX:
@@ -72,6 +108,10 @@ BodyIndex = Annotated[int, Field(ge=0, le=INT32_MAX), BeforeValidator(json_index
 Indices = Annotated[list[Index], Field(min_length=1, max_length=MAX_BATCH_ITEMS), BeforeValidator(batch_of)]
 BodyIndices = Annotated[list[BodyIndex], Field(min_length=1, max_length=MAX_BATCH_ITEMS), BeforeValidator(batch_of)]
 LongNumeral = Annotated[str, Field(max_length=1_000, pattern=NUMERAL), BeforeValidator(plain_numeral(1_000))]
+PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), BeforeValidator(plain_integer(1, MAX_PAGE_SIZE))]
+PageToken = Annotated[str, Field(max_length=MAX_PAGE_TOKEN, pattern=PAGE_TOKEN), BeforeValidator(page_token)]
+OrderName = Literal["busiest", "least_busy", "n", "n_descending"]
+Interval = Annotated[float, Field(ge=0.1, le=60), BeforeValidator(plain_decimal(0.1, 60))]
 Numeral = Annotated[str, Field(max_length=100, pattern=NUMERAL), BeforeValidator(plain_numeral(100))]
 
 
@@ -112,9 +152,19 @@ class DescribeQuery(BaseModel):
 class StatsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), BeforeValidator(plain_integer(1, MAX_PAGE_SIZE))] = Field(
-        100, description="How many of the busiest numbers are listed."
+    limit: PageSize = Field(100, description="How many numbers are listed.")
+    order: Annotated[OrderName, BeforeValidator(one_of(get_args(OrderName)))] = Field(
+        "busiest", description="Which come first. Among equally busy numbers the smaller, or for least_busy the larger."
     )
+    page_token: PageToken | None = Field(
+        None, description="The next_page_token of the page before, which was asked for in the same order."
+    )
+
+
+class WatchQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    interval: Interval = Field(1, description="The least time between two events, in seconds.")
 
 
 class NoQuery(BaseModel):

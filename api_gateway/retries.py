@@ -24,22 +24,24 @@ class Caller:
     def __init__(self, *, service: str, channel: grpc.aio.Channel, deadline_seconds: float) -> None:
         self.service = service
         self._channel = channel
-        self._deadline_seconds = deadline_seconds
+        self.deadline_seconds = deadline_seconds
 
-    async def call(self, attempt: Callable[[float], Awaitable[T]]) -> T:
+    async def call(self, attempt: Callable[[float], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Runs `attempt(deadline)`, a time of the loop's clock, and again after an UNAVAILABLE.
 
-        Raises UpstreamError, ServiceUnavailable or DeadlineExceeded.
+        The deadline is `deadline_seconds` from now unless it is given. Raises UpstreamError, ServiceUnavailable or
+        DeadlineExceeded.
         """
-        deadline = asyncio.get_running_loop().time() + self._deadline_seconds
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + self.deadline_seconds
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._with_retries(attempt, deadline)
         except TimeoutError:
-            raise self._late() from None
+            raise self.late() from None
         except UpstreamError as error:
             if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise self._late() from error
+                raise self.late() from error
             if error.code is grpc.StatusCode.UNAVAILABLE:
                 raise ServiceUnavailable(self.service) from error
             raise
@@ -70,7 +72,8 @@ class Caller:
                 return await attempt(deadline)
         raise first_error  # not reached: the loop returns or raises
 
-    def _late(self) -> ServiceUnavailable | DeadlineExceeded:
+    def late(self) -> ServiceUnavailable | DeadlineExceeded:
+        """What to say when the deadline has passed."""
         return DeadlineExceeded(self.service) if self.connected() else ServiceUnavailable(self.service)
 
     def _log_retry(self, state: RetryCallState) -> None:

@@ -40,3 +40,6 @@ class Settings(CallingSettings):
     max_waiting: int = Field(
         10_000, ge=1, le=1_000_000, description="Requests that may wait for fibonacci_service; more get 503."
     )
+    max_streams: int = Field(
+        100, ge=1, le=10_000, description="Readers that /stats/stream may have at a time; more get 503."
+    )

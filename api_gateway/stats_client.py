@@ -1,30 +1,92 @@
-"""The typed client of stats_service: schemas out, protobuf inside."""
+"""The typed client of stats_service: JSON out, protobuf inside."""
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
 
-from api_gateway.calls import answered
-from api_gateway.errors import DeadlineExceeded, ServiceUnavailable
+from google.protobuf.duration_pb2 import Duration
+
+from api_gateway.calls import answered, metadata, opened
+from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, TooManyStreams, UpstreamError
 from api_gateway.retries import Caller
-from api_gateway.schemas import NumberStats, Stats
-from service_kit.pb.stats.stats_pb2 import FibonacciStat, ListStatsRequest, ListStatsResponse
+from api_gateway.stats_json import minutes_json, number_json, page_json
+from api_gateway.stats_stream import StatsStream
+from service_kit.pb.stats.stats_pb2 import (
+    GetNumberStatsRequest,
+    ListMinutesRequest,
+    ListStatsRequest,
+    ListStatsResponse,
+    Order,
+    WatchStatsRequest,
+)
 
 if TYPE_CHECKING:
     from service_kit.pb.stats.stats_pb2_grpc import StatsAsyncStub
 
+T = TypeVar("T")
+
 
 class StatsClient:
-    def __init__(self, *, stub: "StatsAsyncStub", caller: Caller) -> None:
+    """Statistics are never urgent: a service that is reached and does not answer counts as unavailable too."""
+
+    def __init__(self, *, stub: "StatsAsyncStub", caller: Caller, max_streams: int) -> None:
         self._stub = stub
         self._caller = caller
+        self._max_streams = max_streams
+        self._streams = 0
+        self._page = ListStatsResponse()
+        self._page_json = page_json(self._page)
 
-    async def list(self, *, limit: int) -> Stats:
-        """The totals and the busiest numbers. Raises UpstreamError or ServiceUnavailable.
-
-        Statistics are never urgent: a service that is reached and does not answer counts as unavailable too.
-        """
-        request = ListStatsRequest(page_size=limit)
+    async def list(self, *, limit: int, order: str, page_token: str | None) -> bytes:
+        """The totals and a page of numbers. Raises UpstreamError or ServiceUnavailable."""
+        request = ListStatsRequest(page_size=limit, order=Order.Value(order.upper()), page_token=page_token or "")
         try:
-            return _stats(await self._caller.call(lambda deadline: answered(self._stub.ListStats, request, deadline)))
+            page = await self._call(lambda deadline: answered(self._stub.ListStats, request, deadline))
+        except UpstreamError as error:
+            raise _as_asked(error) from None
+        # A fibonacci_service reports every 50 ms; between two reports all get the same page, and to see that costs far
+        # less than to write it again.
+        if page != self._page:
+            self._page, self._page_json = page, page_json(page)
+        return self._page_json
+
+    async def get(self, n: int) -> bytes:
+        """What is known of one number. Raises what `list` raises; its code is NOT_FOUND where nothing is."""
+        request = GetNumberStatsRequest(n=n)
+        return number_json(await self._call(lambda deadline: answered(self._stub.GetNumberStats, request, deadline)))
+
+    async def minutes(self) -> bytes:
+        """The last 24 hours, minute by minute. Raises what `list` raises."""
+        request = ListMinutesRequest()
+        return minutes_json(await self._call(lambda deadline: answered(self._stub.ListMinutes, request, deadline)))
+
+    @asynccontextmanager
+    async def watch(self, *, interval_seconds: float) -> AsyncIterator[StatsStream]:
+        """The changes as they come, and no more calls when it is left. The deadline and the retries end with the first.
+
+        Raises what `list` raises, or TooManyStreams.
+        """
+        if self._streams >= self._max_streams:
+            raise TooManyStreams(self._max_streams)
+        self._streams += 1
+        try:
+            interval = Duration(seconds=int(interval_seconds), nanos=round(interval_seconds % 1 * 1e9))
+            request = WatchStatsRequest(interval=interval)
+            stream = await self._call(lambda _deadline: self._open_stream(request))
+            try:
+                yield stream
+            finally:
+                stream.close()
+        finally:
+            self._streams -= 1
+
+    async def _open_stream(self, request: WatchStatsRequest) -> StatsStream:
+        call = self._stub.WatchStats(request, wait_for_ready=True, metadata=metadata())
+        return await opened(StatsStream(call, service=self._caller.service))
+
+    async def _call(self, attempt: Callable[[float], Awaitable[T]]) -> T:
+        try:
+            return await self._caller.call(attempt)
         except DeadlineExceeded as error:
             raise ServiceUnavailable(error.service) from error
 
@@ -32,20 +94,11 @@ class StatsClient:
         return self._caller.connected()
 
 
-def _stats(response: ListStatsResponse) -> Stats:
-    return Stats(
-        total_requests=response.total_requests,
-        total_cache_hits=response.total_cache_hits,
-        fibonacci_stats=[_number_stats(stat) for stat in response.fibonacci_stats],
-    )
+def _as_asked(error: UpstreamError) -> UpstreamError:
+    """The same error in the caller's words, for whom a page_size is a limit."""
+    fields = [(_asked(field), _asked(allowed)) for field, allowed in error.fields]
+    return UpstreamError(error.code, _asked(error.message), fields)
 
 
-def _number_stats(stat: FibonacciStat) -> NumberStats:
-    return NumberStats(
-        n=stat.n,
-        request_count=stat.request_count,
-        average_time_ms=stat.average_time_ms,
-        min_time_ms=stat.min_time_ms,
-        max_time_ms=stat.max_time_ms,
-        cache_hits=stat.cache_hits,
-    )
+def _asked(text: str) -> str:
+    return text.replace("page_size", "limit")

@@ -1,81 +1,76 @@
-"""Measures GET /fib?n=10 of the three real services beside bare ASGI on the same server, in turns, in one run.
+"""Measures the real services beside what does less, in turns, in one run, and checks every answer and the account.
 
-`python -m bench sizes` measures what numbers of any size cost instead.
 Exit status: 0 measured; 1 FAILED, which means that an answer or the account was wrong; 2 it cannot run here.
 """
 
-import argparse
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
 import httpx
 
-from bench.comparison import Plan, compare
 from bench.errors import BenchmarkFailed
+from bench.figures import Part
+from bench.gateway.measurement import measure_gateway
 from bench.h2load import DEBIAN_PACKAGE, PROGRAM
-from bench.machine import describe_load_client, describe_machine
-from bench.options import bounded
+from bench.machine import describe_machine
+from bench.options import Options, parse_arguments
+from bench.plan import Plan
+from bench.replicas import measure_replicas
 from bench.report import as_json, table
-from bench.sizes import command as sizes
+from bench.rpc.measurement import measure_rpc
+from bench.sizes.measurement import measure_sizes
+from bench.soak import measure_soak
+from bench.stats.measurement import measure_stats
+
+MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Part]]] = {
+    "gateway": measure_gateway,
+    "rpc": measure_rpc,
+    "replicas": measure_replicas,
+    "stats": measure_stats,
+    "sizes": lambda plan: measure_sizes(plan.sizes),
+    "soak": measure_soak,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
-    if arguments[:1] == ["sizes"]:
-        return run(lambda: sizes.measure(sizes.parse_arguments(arguments[1:])), lack=sizes.what_is_missing())
-    options = parse_arguments(arguments)
-    return run(lambda: measure(options), lack=what_is_missing())
-
-
-def run(measure_all: Callable[[], None], *, lack: str | None) -> int:
     """Returns the exit status."""
+    options = parse_arguments(arguments)
+    lack = what_is_missing()
     if lack is not None:
         print(f"bench: {lack}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _end)
     try:
-        measure_all()
+        measure(options)
     except (BenchmarkFailed, TimeoutError, httpx.HTTPError) as error:
         print(f"bench: FAILED: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def measure(options: argparse.Namespace) -> None:
-    machine = {**describe_machine(), "load_client": describe_load_client()}
-    plan = {"pairs": options.pairs, "requests": options.requests, "timeout_seconds": options.timeout_seconds}
-    results = [compare(Plan(connections=connections, **plan)) for connections in options.connections]
-    print(table(results))
+def measure(options: Options) -> None:
+    """Tells each part as soon as it is measured; writes the file once all of them are."""
+    machine = describe_machine()
+    parts = []
+    for name in options.measurements:
+        for part in MEASUREMENTS[name](options.plan):
+            print(table(part), end="\n\n", flush=True)
+            parts.append(part)
     if options.json is not None:
-        options.json.write_text(as_json(results, machine=machine, plan=plan))
-
-
-def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--connections", type=bounded(1, 512), nargs="+", default=[64], metavar="C", help="one or several; default 64"
-    )
-    parser.add_argument(
-        "--requests", type=bounded(1, 1_000_000), default=20_000, metavar="N", help="in a half of a pair; default 20000"
-    )
-    parser.add_argument("--pairs", type=bounded(1, 100), default=5, metavar="P", help="default 5")
-    parser.add_argument(
-        "--timeout-seconds", type=bounded(1, 3600), default=120, metavar="S", help="for a half of a pair; default 120"
-    )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write every figure and the machine there")
-    options = parser.parse_args(arguments)
-    if options.requests < max(options.connections):
-        parser.error("--requests must be at least --connections")
-    return options
+        options.json.write_text(as_json(parts, machine=machine, plan=asdict(options.plan)))
 
 
 def what_is_missing() -> str | None:
     if shutil.which(PROGRAM) is None:
         return f"{PROGRAM} was not found; install it, for example the Debian package {DEBIAN_PACKAGE}"
-    return sizes.what_is_missing()
+    if not Path("/proc/self/smaps_rollup").exists():
+        return "it needs Linux's /proc, where it reads what the processes take"
+    return None
 
 
 def _end(number: int, _frame: object) -> NoReturn:

@@ -4,6 +4,10 @@ import json
 
 #: The last index whose number fits int64.
 LAST_INT64_INDEX = 92
+#: Where one number is asked for again and again.
+MEASURED_INDEX = 10
+#: What is gone round where different numbers are asked for.
+EACH_INDEX = range(LAST_INT64_INDEX + 1)
 
 
 def fibonacci(n: int) -> int:

@@ -1,14 +1,17 @@
 """Whether the answers and the account of them are right: fast and wrong is no figure."""
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 
 import httpx
 
-from bench.answers import answer
-from bench.ceiling import MEASURED_INDEX
+from bench.answers import EACH_INDEX, answer
 from bench.errors import BenchmarkFailed
 
-INDICES = (0, 1, MEASURED_INDEX, 92, 93, 300)
+#: Every number of the loads, and the first ones beyond int64.
+INDICES = (*EACH_INDEX, 93, 300)
+MOST_ROWS = 1_000
 SETTLE_SECONDS = 15.0
 #: How long after the total was right it is read again, so that a request counted twice is seen: four record intervals.
 SECOND_LOOK_SECONDS = 0.2
@@ -19,27 +22,40 @@ def open_client() -> httpx.Client:
     return httpx.Client(trust_env=False, timeout=30)
 
 
-def check_bodies(client: httpx.Client, url: str, indices: tuple[int, ...] = INDICES) -> int:
-    """Asks for a few numbers and compares every byte; returns how many requests that was."""
+def check_bodies(client: httpx.Client, url: str, indices: tuple[int, ...] = INDICES) -> Counter[int]:
+    """Asks for each number once and compares every byte; returns what that adds to the account."""
     for n in indices:
         response = client.get(f"{url}/fib", params={"n": n})
         if (response.status_code, response.content) != (200, answer(n)):
             raise BenchmarkFailed(f"GET /fib?n={n} answered {response.status_code} {response.text[:200]!r}")
-    return len(indices)
+    return Counter(indices)
 
 
-def check_total(client: httpx.Client, url: str, *, expected: int, seconds: float = SETTLE_SECONDS) -> None:
-    """Waits until GET /stats counts exactly the requests that were sent, and makes sure that it stays so."""
+def check_account(
+    client: httpx.Client, url: str, expected: Mapping[int, int], *, seconds: float = SETTLE_SECONDS
+) -> None:
+    """Waits until GET /stats counts exactly the requests that were sent, and makes sure that it stays so.
+
+    The account of each number counts too; there are at most 1,000, the most that one page holds.
+    """
+    total = sum(expected.values())
     patience_ends = time.monotonic() + seconds
-    while _total(client, url) != expected and time.monotonic() < patience_ends:
+    while _counted(client, url)[0] != total and time.monotonic() < patience_ends:
         time.sleep(0.05)
     time.sleep(SECOND_LOOK_SECONDS)
-    counted = _total(client, url)
-    if counted != expected:
-        raise BenchmarkFailed(f"{expected} requests were sent and GET /stats counts {counted}")
+    counted, counts = _counted(client, url)
+    if counted != total:
+        raise BenchmarkFailed(f"{total} requests were sent and GET /stats counts {counted}")
+    wrong = [n for n in {*expected, *counts} if expected.get(n, 0) != counts.get(n, 0)]
+    if wrong:
+        n = min(wrong)
+        raise BenchmarkFailed(f"{expected.get(n, 0)} requests were for n={n} and GET /stats counts {counts.get(n, 0)}")
 
 
-def _total(client: httpx.Client, url: str) -> int:
-    """-1 while the account cannot be read."""
-    response = client.get(f"{url}/stats", params={"limit": 1})
-    return int(response.json()["total_requests"]) if response.is_success else -1
+def _counted(client: httpx.Client, url: str) -> tuple[int, dict[int, int]]:
+    """The total and the count of each number; the total is -1 while the account cannot be read."""
+    response = client.get(f"{url}/stats", params={"limit": MOST_ROWS})
+    if not response.is_success:
+        return -1, {}
+    account = response.json()
+    return int(account["total_requests"]), {row["n"]: row["request_count"] for row in account["fibonacci_stats"]}

@@ -11,6 +11,8 @@ from bench.figures import Load, percentile
 
 PROGRAM = "h2load"
 DEBIAN_PACKAGE = "nghttp2-client"
+#: For one run of the client.
+TIMEOUT_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +28,38 @@ class Response:
         return self.started_us + self.duration_us
 
 
-def send_load(url: str, *, requests: int, connections: int, timeout_seconds: float, folder: Path) -> Load:
-    """Sends the requests from one thread and times them.
+def send_load(urls: Sequence[str], *, requests: int, connections: int, folder: Path) -> Load:
+    """Sends the requests from one thread and times them; each connection goes round the URLs from the first.
 
     Raises BenchmarkFailed unless each got a response of 2xx in time.
     """
     log_file = folder / "h2load.log"
     log_file.unlink(missing_ok=True)
     sizes = ["-n", str(requests), "-c", str(connections), "-t", "1"]
-    command = [PROGRAM, "--h1", *sizes, f"--log-file={log_file}", url]
+    command = [PROGRAM, "--h1", *sizes, f"--log-file={log_file}", *urls]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_seconds, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise BenchmarkFailed(f"{requests} requests were not answered within {timeout_seconds:g} s") from None
+        raise BenchmarkFailed(f"{requests} requests were not answered within {TIMEOUT_SECONDS:g} s") from None
     if done.returncode != 0 or not log_file.exists():
         raise BenchmarkFailed(f"h2load ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
     responses = parse_log(log_file.read_text())
     check_responses(responses, requests=requests)
     return summarize(responses)
+
+
+def requests_of_each(places: Sequence[int], *, requests: int, connections: int) -> Counter[int]:
+    """How often each of the places is asked for, as h2load divides them.
+
+    A connection gets an equal share of the requests, one of the first ones a request more, and goes round.
+    """
+    share, more = divmod(requests, connections)
+    counts: Counter[int] = Counter()
+    for own, how_many in ((share + 1, more), (share, connections - more)):
+        rounds, rest = divmod(own, len(places))
+        for number, place in enumerate(places):
+            counts[place] += (rounds + (number < rest)) * how_many
+    return +counts
 
 
 def parse_log(text: str) -> list[Response]:

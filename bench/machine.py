@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.h2load import PROGRAM
 
-LIBRARIES = ("fastapi", "gmpy2", "grpcio", "httptools", "uvicorn", "uvloop")
+LIBRARIES = ("asyncpg", "fastapi", "gmpy2", "grpcio", "httptools", "sqlalchemy", "uvicorn", "uvloop")
 
 
 def describe_machine() -> dict[str, object]:
@@ -19,12 +19,11 @@ def describe_machine() -> dict[str, object]:
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "libraries": {name: version(name) for name in LIBRARIES},
+        "load_client": subprocess.run(
+            [PROGRAM, "--version"], capture_output=True, text=True, check=True
+        ).stdout.strip(),
         "load_average": os.getloadavg()[0],
     }
-
-
-def describe_load_client() -> str:
-    return subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _cpu_model() -> str:

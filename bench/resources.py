@@ -3,10 +3,11 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 
+from bench.figures import Load, Turn
 from deploy.local.processes import ServiceProcess
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -16,9 +17,20 @@ _CPU_TICKS = slice(11, 15)
 _BORN_TICKS = 19
 
 
+def measured_turn(processes: Collection[ServiceProcess], requests: int, send: Callable[[], Load]) -> Turn:
+    """Sends a load, and tells what each program took of a processor meanwhile."""
+    before = cpu_seconds(processes)
+    load = send()
+    after = cpu_seconds(processes)
+    return Turn(load, {program: (after[program] - before[program]) * 1_000_000 / requests for program in after})
+
+
 def cpu_seconds(processes: Iterable[ServiceProcess]) -> dict[str, float]:
-    """Processor time of each process and its children so far, user and system, in the kernel's ticks (10 ms)."""
-    return {process.program: _family_cpu_seconds(process.pid) for process in processes}
+    """Processor time of each program: user and system, in the kernel's ticks (10 ms), with its children."""
+    seconds: dict[str, float] = {}
+    for process in processes:
+        seconds[process.program] = seconds.get(process.program, 0) + _family_cpu_seconds(process.pid)
+    return seconds
 
 
 def pss_bytes(processes: Iterable[ServiceProcess]) -> dict[str, int]:

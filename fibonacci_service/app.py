@@ -1,6 +1,7 @@
 """Puts fibonacci_service together; the only place that constructs its parts."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,8 @@ import grpc
 from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
+from fibonacci_service.exchange import Exchange
+from fibonacci_service.item_log import ItemLog
 from fibonacci_service.ranges import RangeReader
 from fibonacci_service.servicer import SERVICE_NAME, STATUS_TABLE, FibonacciServicer
 from fibonacci_service.settings import Settings
@@ -34,17 +37,21 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         _recorder(settings, channel) as recorder,
         _workers(settings) as pool,
     ):
+        observers = [recorder]
         calculator = Calculator(
             cache=MemoryCache(max_bytes=settings.cache_bytes),
             workers=ValueWorkers(pool=pool),
             max_index=settings.max_n,
-            observers=[recorder.record],
+            observers=observers,
         )
+        item_log = ItemLog(request_log=request_log)
         servicer = FibonacciServicer(
             calculator=calculator,
-            ranges=RangeReader(pool=pool, max_index=settings.range_max_n),
-            appraiser=Appraiser(pool=pool, max_index=settings.max_n),
-            request_log=request_log,
+            exchange=Exchange(calculator=calculator, status_table=STATUS_TABLE, item_log=item_log),
+            ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
+            appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
+            recorder=recorder,
+            item_log=item_log,
         )
         async with serving(
             settings,
@@ -63,6 +70,7 @@ def _interceptor(settings: Settings, request_log: RequestLog) -> ServerIntercept
 def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:
     return StatsRecorder(
         channel=channel,
+        clock=time.time,
         interval_seconds=settings.stats_interval_seconds,
         deadline_seconds=settings.stats_deadline_seconds,
         flush_seconds=settings.stats_flush_seconds,

@@ -119,6 +119,18 @@ class BatchTooLarge(FibonacciError):
         self.unit = unit
 
 
+class ColumnsDiffer(FibonacciError):
+    """A batch in columns that are not of one length."""
+
+    reason = "COLUMNS_DIFFER"
+
+    def __init__(self, field: str, size: int, items: int) -> None:
+        super().__init__(f"{field} must have as many elements as n, {items}, not {size}")
+        self.field = field
+        self.size = size
+        self.items = items
+
+
 class NumeralMalformed(FibonacciError):
     """A number that came as text, and is not plain ASCII digits without a sign or leading zeros."""
 

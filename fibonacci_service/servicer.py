@@ -1,16 +1,17 @@
 """The Fibonacci gRPC service: protobuf in, protobuf out."""
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, assert_never
 
 import grpc
-import structlog
+from google.protobuf.empty_pb2 import Empty
 
 from fibonacci_service.appraisals import Appraiser
-from fibonacci_service.calculator import Calculator, Computation
+from fibonacci_service.calculator import Calculator
 from fibonacci_service.errors import (
     BatchTooLarge,
+    ColumnsDiffer,
     CountTooSmall,
     EncodingNeeded,
     EncodingUnknown,
@@ -25,14 +26,14 @@ from fibonacci_service.errors import (
     WorkerLost,
     WorkersBusy,
 )
+from fibonacci_service.exchange import Exchange
+from fibonacci_service.item_log import ItemLog
+from fibonacci_service.observations import Computation
 from fibonacci_service.ranges import RangeReader
+from fibonacci_service.stats_recorder import StatsRecorder
 from service_kit.interceptors import note
-from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
-from service_kit.request_id import accept_request_id
 from service_kit.rpc_status import StatusTable, status_of
-
-log = structlog.get_logger()
 
 #: The full name, as health checks and reflection call it.
 SERVICE_NAME = fib_pb2.DESCRIPTOR.services_by_name["Fibonacci"].full_name
@@ -42,6 +43,7 @@ STATUS_TABLE: StatusTable = {
     IndexTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
     EncodingUnknown: grpc.StatusCode.INVALID_ARGUMENT,
     BatchTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
+    ColumnsDiffer: grpc.StatusCode.INVALID_ARGUMENT,
     EncodingNeeded: grpc.StatusCode.OUT_OF_RANGE,
     NumeralMalformed: grpc.StatusCode.INVALID_ARGUMENT,
     NumeralTooLong: grpc.StatusCode.INVALID_ARGUMENT,
@@ -61,12 +63,21 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
     """Translates between protobuf and the calculator."""
 
     def __init__(
-        self, *, calculator: Calculator, ranges: RangeReader, appraiser: Appraiser, request_log: RequestLog
+        self,
+        *,
+        calculator: Calculator,
+        exchange: Exchange,
+        ranges: RangeReader,
+        appraiser: Appraiser,
+        recorder: StatsRecorder,
+        item_log: ItemLog,
     ) -> None:
         self._calculator = calculator
+        self._exchange = exchange
         self._ranges = ranges
         self._appraiser = appraiser
-        self._request_log = request_log
+        self._recorder = recorder
+        self._item_log = item_log
 
     async def GetFib(self, request: fib_pb2.FibonacciRequest, context: Any) -> fib_pb2.FibonacciResponse:
         computation = await self._calculator.compute(request.n, request.encoding)
@@ -77,10 +88,18 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
         asked = [(item.request.n, item.request.encoding) for item in request.items]
         outcomes = await self._calculator.compute_each(asked)
         note(items=len(outcomes))
-        for item, outcome in zip(request.items, outcomes, strict=True):
-            self._log_item(item, outcome)
-        encodings = (encoding for _, encoding in asked)
-        return fib_pb2.BatchGetFibResponse(results=map(_result, outcomes, encodings))
+        self._item_log.log((n for n, _ in asked), (item.request_id for item in request.items), outcomes)
+        results = {
+            request: _result(outcome, request[1])
+            for request, outcome in dict(zip(asked, outcomes, strict=True)).items()
+        }
+        return fib_pb2.BatchGetFibResponse(results=[results[request] for request in asked])
+
+    async def ExchangeFib(
+        self, requests: AsyncIterator[fib_pb2.ExchangeFibRequest], context: Any
+    ) -> AsyncGenerator[fib_pb2.ExchangeFibResponse, None]:
+        async for batch in requests:
+            yield await self._exchange.answer(batch)
 
     async def StreamFib(
         self, request: fib_pb2.StreamFibRequest, context: Any
@@ -121,18 +140,15 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
             max_n=appraisal.max_index,
         )
 
-    def _log_item(self, item: fib_pb2.BatchGetFibItem, outcome: Computation | FibonacciError) -> None:
-        """One line an item, for each has a request id of its own; a refusal is its caller's fault and no failure."""
-        facts: dict[str, object]
-        match outcome:
-            case Computation():
-                seconds, dear, facts = outcome.duration_ns / 1e9, outcome.dear, {"cached": outcome.cached}
-            case FibonacciError():
-                seconds, dear, facts = 0.0, False, {"error": str(outcome)}
-        request_id = accept_request_id(item.request_id)
-        if self._request_log.wants(request_id=request_id, failed=False, seconds=seconds, dear=dear):
-            duration_ms = round(seconds * 1000, 3)
-            log.info("item.served", request_id=request_id, n=item.request.n, duration_ms=duration_ms, **facts)
+    async def GetRecorder(self, request: Empty, context: Any) -> fib_pb2.RecorderResponse:
+        recorder = self._recorder
+        return fib_pb2.RecorderResponse(
+            source=recorder.source,
+            served=recorder.served,
+            recorded=recorder.recorded,
+            pending=recorder.pending,
+            dropped=recorder.dropped,
+        )
 
 
 def _result(outcome: Computation | FibonacciError, encoding: int) -> fib_pb2.BatchGetFibResult:

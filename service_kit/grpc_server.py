@@ -51,8 +51,8 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port.
 
-    On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, `end_streams` ends the service's
-    streams that have no end of their own, then calls in flight get `drain_timeout_seconds` to finish.
+    On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, calls that would last are ended,
+    by `end_streams` those of the service's own making, then calls in flight get `drain_timeout_seconds` to finish.
     With certificates it takes TLS and nothing else. Raises CannotStart when the address is taken.
     """
     server = grpc.aio.server(interceptors=list(interceptors), options=_OPTIONS)
@@ -72,6 +72,8 @@ async def serving(
         await asyncio.sleep(settings.drain_delay_seconds)
         health_servicer.end_watches()
         end_streams()
+        for interceptor in interceptors:
+            interceptor.end_exchanges()
         await server.stop(settings.drain_timeout_seconds)
 
 

@@ -13,6 +13,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from grpc_status.rpc_status import to_status
 
+from service_kit.drain import Drain
 from service_kit.errors import ServiceError
 from service_kit.logs import MAX_LOGGED_NAMES, RequestLog
 from service_kit.request_id import METADATA_KEY, accept_request_id, current_request_id
@@ -33,6 +34,7 @@ _NO_FAILURE = frozenset(
         grpc.StatusCode.CANCELLED,
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.NOT_FOUND,
     }
 )
 
@@ -74,7 +76,7 @@ _OWN_ERRORS: StatusTable = {
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of the service's own that takes one request; health checks pass untouched.
+    """Wraps every method of the service's own; health checks pass untouched.
 
     With `admitted_names` a client has to have shown a certificate that carries one of them.
     """
@@ -85,6 +87,11 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         self._status_table: StatusTable = {**_OWN_ERRORS, **status_table}
         self._request_log = request_log
         self._admitted_names = admitted_names
+        self._drain = Drain()
+
+    def end_exchanges(self) -> None:
+        """Ends the calls that take one request after another, once they have answered those that they read."""
+        self._drain.begin()
 
     async def intercept_service(
         self,
@@ -95,17 +102,16 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith("/grpc."):
             return handler
+        decode = _decoded_or_none(handler.request_deserializer or bytes)
+        encode = handler.response_serializer
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                self._wrap(method, cast("Answer", handler.unary_unary)),
-                request_deserializer=_decoded_or_none(handler.request_deserializer or bytes),
-                response_serializer=handler.response_serializer,
-            )
-        return grpc.unary_stream_rpc_method_handler(
-            self._wrap_stream(method, cast("Answers", handler.unary_stream)),
-            request_deserializer=_decoded_or_none(handler.request_deserializer or bytes),
-            response_serializer=handler.response_serializer,
-        )
+            answer = self._wrap(method, cast("Answer", handler.unary_unary))
+            return grpc.unary_unary_rpc_method_handler(answer, decode, encode)
+        if handler.unary_stream is not None:
+            stream = self._wrap_stream(method, cast("Answers", handler.unary_stream))
+            return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
+        exchange = self._wrap_exchange(method, cast("Answers", handler.stream_stream))
+        return grpc.stream_stream_rpc_method_handler(exchange, decode, encode)
 
     def _wrap(self, method: str, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:
@@ -125,9 +131,29 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
+    def _wrap_exchange(self, method: str, answers: Answers) -> Answers:
+        async def call(_requests: Any, context: Context) -> AsyncGenerator[Any, None]:
+            with self._around(method, context, lasting=True):
+                self._admit(context)
+                async with (
+                    contextlib.aclosing(self._requests(context)) as requests,
+                    contextlib.aclosing(answers(requests, context)) as stream,
+                ):
+                    async for response in stream:
+                        yield response
+
+        return call
+
+    async def _requests(self, context: Context) -> AsyncGenerator[Any, None]:
+        while (request := await self._drain.read(context)) is not grpc.aio.EOF:
+            yield _decoded(request)
+
     @contextlib.contextmanager
-    def _around(self, method: str, context: Context) -> Iterator[None]:
-        """What is the same for every kind of call. Of an unexpected error the client gets a status and no text."""
+    def _around(self, method: str, context: Context, *, lasting: bool = False) -> Iterator[None]:
+        """What is the same for every kind of call. Of an unexpected error the client gets a status and no text.
+
+        A lasting one is never slow: its client keeps it open.
+        """
         current_request_id.set(_offered_request_id(context))
         facts: dict[str, Any] = {}
         _facts.set(facts)
@@ -139,7 +165,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
             code = self._fail(error, context)
         finally:
-            self._log(method, code, time.perf_counter() - started, facts)
+            self._log(method, code, time.perf_counter() - started, facts, lasting=lasting)
 
     def _admit(self, context: Context) -> None:
         if not self._admitted_names:
@@ -161,11 +187,11 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         context.set_trailing_metadata(rich.trailing_metadata)
         return code
 
-    def _log(self, method: str, code: grpc.StatusCode, seconds: float, facts: dict[str, Any]) -> None:
+    def _log(self, method: str, code: grpc.StatusCode, seconds: float, facts: dict[str, Any], *, lasting: bool) -> None:
         if self._request_log.wants(
             request_id=current_request_id.get(),
             failed=code not in _NO_FAILURE,
-            seconds=seconds,
+            seconds=0 if lasting else seconds,
             dear=facts.pop("dear", False),
         ):
             log.info("rpc.served", method=method, code=code.name, duration_ms=round(seconds * 1000, 3), **facts)

@@ -33,6 +33,11 @@ class RequestLog:
     def __init__(self, *, policy: LogRequests) -> None:
         self._policy = policy
 
+    @property
+    def passes_over_quick(self) -> bool:
+        """Whether no request that was answered well and quickly gets a line, whatever its id."""
+        return self._policy == "errors"
+
     def wants(self, *, request_id: str, failed: bool, seconds: float, dear: bool = False) -> bool:
         """A sampled request is sampled in every service, for its id decides."""
         if self._policy == "all" or failed or dear or seconds > SLOW_REQUEST_SECONDS:

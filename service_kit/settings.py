@@ -19,6 +19,9 @@ LogRequests = Literal["all", "sampled", "errors"]
 
 S = TypeVar("S", bound="ServiceSettings")
 
+# From the colon behind the user to the last @, whatever stands between, and a parameter of that name.
+_PASSWORD = re.compile(r"(?P<before>^\w*://[^:]*|^(?!\w*://)[^:]*):.*@|(?P<name>password=)[^&]*", re.DOTALL)
+
 # Kubernetes and container links inject these beside a service of the same name; they are not meant for us.
 _INJECTED = re.compile(r"(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT_\d+_(TCP|UDP)\w*|PORT")
 
@@ -125,9 +128,18 @@ def load_settings(settings_type: type[S], *, program: str, arguments: Sequence[s
 def describe(error: ValidationError, *, prefix: str) -> str:
     """One line that names each refused setting, what it was and what is allowed."""
     return "; ".join(
-        f"{prefix}{'_'.join(map(str, fault['loc'])).upper()}={str(fault['input'])[:80]!r}: {fault['msg']}"
+        f"{prefix}{'_'.join(map(str, fault['loc'])).upper()}={_echo(fault['input'])!r}: {fault['msg']}"
         for fault in error.errors()
     )
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown: `postgresql://user:...@host/database`. Also of what is a URL only in part."""
+    return _PASSWORD.sub(lambda found: f"{found['name']}..." if found["name"] else f"{found['before']}:...@", url)
+
+
+def _echo(value: object) -> str:
+    return without_password(str(value))[:80]
 
 
 def unknown_variables(settings_type: type[ServiceSettings], environment: Mapping[str, str]) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 
 import structlog
 
@@ -13,6 +13,7 @@ from service_kit.lifecycle import supervise
 from service_kit.logs import RequestLog
 from service_kit.pb.stats.stats_pb2_grpc import add_StatsServicer_to_server
 from service_kit.tls import listening_tls
+from stats_service.errors import StoreUnavailable
 from stats_service.servicer import SERVICE_NAME, STATUS_TABLE, StatsServicer
 from stats_service.settings import Settings
 from stats_service.store import Bounds, StatsStore
@@ -63,18 +64,24 @@ def _store(settings: Settings) -> AbstractAsyncContextManager[StatsStore]:
 @asynccontextmanager
 async def _tidying(store: StatsStore, settings: Settings) -> AsyncIterator[None]:
     """Once before anything is served, so that what an earlier life left is within its bounds, and then for ever."""
-    await store.tidy()
+    await _tidy(store)
 
-    async def tidy() -> None:
+    async def tidy_for_ever() -> None:
         while True:
             await asyncio.sleep(settings.tidy_interval_seconds)
-            tidied = await store.tidy()
-            if tidied.folded:
-                log.info("numbers.folded", count=tidied.folded)
+            await _tidy(store)
 
-    task = asyncio.create_task(supervise("tidy", tidy))
+    task = asyncio.create_task(supervise("tidy", tidy_for_ever))
     try:
         yield
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def _tidy(store: StatsStore) -> None:
+    """A store that cannot be reached says so itself, and is tidied the next time."""
+    with suppress(StoreUnavailable):
+        tidied = await store.tidy()
+        if tidied.folded:
+            log.info("numbers.folded", count=tidied.folded)

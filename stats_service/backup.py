@@ -10,11 +10,11 @@ import contextlib
 import os
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stats_service.schema import SchemaForeign
-from stats_service.store_sqlite import check
+from stats_service.store_sqlite import check, is_empty
 
 
 class CannotCopy(Exception):
@@ -26,29 +26,47 @@ def save(account: Path, copy: Path) -> None:
     _require_file(account)
     if copy.exists():
         raise CannotCopy(f"{copy} exists already")
-    _write_copy(account, copy)
+    with _sound_copy(account, beside=copy) as new:
+        new.replace(copy)
 
 
 def restore(copy: Path, account: Path) -> None:
     """Replaces the account, once the copy is known to be sound. Raises what `save` raises."""
     _require_file(copy)
-    check(copy)
     _require_unused(account)
-    new = account.with_name(f"{account.name}.new")
-    new.unlink(missing_ok=True)
     account.parent.mkdir(parents=True, exist_ok=True)
-    _write_copy(copy, new)
-    for leftover in (f"{account.name}-wal", f"{account.name}-shm"):
-        account.with_name(leftover).unlink(missing_ok=True)
-    new.replace(account)
+    with _sound_copy(copy, beside=account) as new:
+        for leftover in (f"{account.name}-wal", f"{account.name}-shm"):
+            account.with_name(leftover).unlink(missing_ok=True)
+        new.replace(account)
 
 
-def _write_copy(source: Path, target: Path) -> None:
-    with contextlib.closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        connection.execute("VACUUM INTO ?", (str(target),))
-    check(target)
-    with target.open("rb") as written:
-        os.fsync(written.fileno())
+@contextlib.contextmanager
+def _sound_copy(source: Path, *, beside: Path) -> Iterator[Path]:
+    """A copy in the folder of a file that it may then replace, on the disk and checked; gone where it did not."""
+    new = beside.with_name(f"{beside.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        # It only reads, but who opens a file for no more leaves others beside it, which the service may not open.
+        with contextlib.closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+            if is_empty(connection):
+                raise CannotCopy(f"{source} is empty")
+            connection.execute("VACUUM INTO ?", (str(new),))
+        check(new)
+        _sync(new)
+        yield new
+        _sync(beside.parent)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """What was written of a file, or the names in a folder, are on the disk afterwards."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _require_file(path: Path) -> None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from stats_service.errors import RecordRefused
 from stats_service.measures import ErrorCounts, Measures, MinuteTotals, NumberMeasures
-from stats_service.records import ErrorRecord, NumberRecord, OperationRecord, require
+from stats_service.records import ErrorRecord, NumberRecord, OperationRecord, refuse_first_broken, require
 
 MAX_BATCH_ENTRIES = 1_000
 #: What is older came from a clock that is wrong: a sender gives a batch up long before.
@@ -99,9 +98,7 @@ class Batch:
 def _check_each(name: str, entries: Sequence[Any], *, keys: Sequence[Any], key_field: str) -> None:
     """Raises RecordRefused where an entry breaks a rule of its own, or the keys do not rise."""
     for position, entry in enumerate(entries):
-        for holds, field, bound in entry.rules():
-            if not holds:
-                raise RecordRefused(f"{name}[{position}].{field}", bound)
+        refuse_first_broken(entry.rules(), name, position)
     for position, (before, after) in enumerate(pairwise(keys), 1):
         require(before < after, f"{name}[{position}].{key_field}", "must be above the record before it")
 

@@ -10,10 +10,16 @@ from collections.abc import Mapping
 #: How many of each bucket; a bucket that is missing is empty.
 Histogram = Mapping[int, int]
 
-#: The bucket of the longest time that a record may hold, 10**15 ns.
+#: The last bucket of those with 50 bits, as the longest time that a record may hold has them, 10**15 ns.
 MAX_BUCKET = 383
 
+_LEADING_BITS = 4
 _SUB_BUCKETS = 8
+
+
+def bucket_of(ns: int) -> int:
+    exponent = max(ns.bit_length() - _LEADING_BITS, 0)
+    return _SUB_BUCKETS * exponent + (ns >> exponent)
 
 
 def middle_ns(bucket: int) -> float:
@@ -33,10 +39,3 @@ def percentile_ns(histogram: Histogram, share: float) -> float | None:
         if rank <= 0:
             return middle_ns(bucket)
     return None
-
-
-def merged(one: Histogram, other: Histogram) -> Histogram:
-    """Both together."""
-    if not one or not other:
-        return one or other
-    return {bucket: one.get(bucket, 0) + other.get(bucket, 0) for bucket in one.keys() | other.keys()}

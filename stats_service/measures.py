@@ -1,10 +1,14 @@
-"""What is kept of one number, or of several together. Pure; durations in nanoseconds, times of day in epoch seconds."""
+"""What is kept of one number, or of several together. Pure; durations in nanoseconds, times of day in epoch seconds.
+
+Named tuples where a batch makes a thousand: a frozen dataclass takes four times as long to make.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from stats_service.histogram import Histogram, percentile_ns
-from stats_service.histogram import merged as merged_histograms
 
 #: Sums stop here instead of overflowing 64 bits: 253 years of computing. What one batch adds still fits above it.
 MOST = 8 * 10**18
@@ -15,14 +19,13 @@ MAX_DURATION_NS = 10**15
 ErrorCounts = Mapping[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
+class Measures(NamedTuple):
     """What happened. `count` is of answered requests, and so is every measure but `errors`.
 
     `first_seen` is 0 where it was before such times were kept. The histogram may know fewer times than there were.
     """
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # the measure hides the method of a tuple
     cache_hits: int = 0
     coalesced: int = 0
     total_ns: int = 0
@@ -30,8 +33,8 @@ class Measures:
     max_ns: int = 0
     first_seen: float = 0.0
     last_seen: float = 0.0
-    errors: ErrorCounts = field(default_factory=dict)
-    histogram: Histogram = field(default_factory=dict)
+    errors: ErrorCounts = MappingProxyType({})
+    histogram: Histogram = MappingProxyType({})
 
     @property
     def cache_misses(self) -> int:
@@ -52,11 +55,10 @@ class Measures:
         return None if found is None else min(max(found, self.shortest_ns), self.max_ns)
 
     def without_histogram(self) -> "Measures":
-        return replace(self, histogram={}) if self.histogram else self
+        return self._replace(histogram={}) if self.histogram else self
 
     def merged(self, other: "Measures") -> "Measures":
         """Both together."""
-        kinds = self.errors.keys() | other.errors.keys()
         return Measures(
             count=min(MOST, self.count + other.count),
             cache_hits=min(MOST, self.cache_hits + other.cache_hits),
@@ -66,13 +68,12 @@ class Measures:
             max_ns=max(self.max_ns, other.max_ns),
             first_seen=min(self.first_seen, other.first_seen),
             last_seen=max(self.last_seen, other.last_seen),
-            errors={kind: self.errors.get(kind, 0) + other.errors.get(kind, 0) for kind in kinds},
-            histogram=merged_histograms(self.histogram, other.histogram),
+            errors=_summed(self.errors, other.errors),
+            histogram=_summed(self.histogram, other.histogram),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NumberMeasures:
+class NumberMeasures(NamedTuple):
     n: int
     measures: Measures
 
@@ -97,3 +98,9 @@ class MinuteTotals:
             min(MOST, self.errors + other.errors),
             min(MOST, self.total_ns + other.total_ns),
         )
+
+
+def _summed(one: Mapping[int, int], other: Mapping[int, int]) -> Mapping[int, int]:
+    if not one or not other:
+        return one or other
+    return {key: min(MOST, one.get(key, 0) + other.get(key, 0)) for key in one.keys() | other.keys()}

@@ -20,8 +20,10 @@ _LAST_SECOND = 253_402_300_799
 def batch_of(request: stats_pb2.RecordRequest) -> Batch:
     """The batch of a request, checked. Raises RecordRefused."""
     if not request.source:
-        if request.records or request.errors or request.operations or request.sequence:
-            raise RecordRefused("source", "must be set where records, errors, operations or sequence is")
+        if any(request.HasField(time) for time in ("start_time", "end_time")) or (
+            request.records or request.errors or request.operations or request.sequence
+        ):
+            raise RecordRefused("source", "must be set where anything but n and duration is")
         return Batch(records=[single(request.n, request.duration)])
     if request.n or request.duration:
         raise RecordRefused("n" if request.n else "duration", "must be 0 where source is set")
@@ -85,7 +87,7 @@ def _number_record(record: stats_pb2.NumberRecord, position: int) -> NumberRecor
         record.total_duration,
         record.min_duration,
         record.max_duration,
-        histogram_of(record.buckets, record.bucket_counts, f"records[{position}]"),
+        histogram_of(record.buckets[:], record.bucket_counts[:], position),
     )
 
 

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, or_, select
+from sqlalchemy import FromClause, Row, Select, Table, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stats_service import tables
 from stats_service.measures import Measures
-from stats_service.paging import Order, PageRequest, Place
+from stats_service.paging import Order, PageRequest
 
 #: A row of numbers or of totals.
 MeasuredRow = Row[Any]
@@ -17,12 +17,27 @@ MeasuredRow = Row[Any]
 
 def page_of_numbers(request: PageRequest) -> Select[Any]:
     """The rows of a page, and one more where others follow."""
+    limit, order = request.size + 1, request.order
+    if request.after is None:
+        return _first_of(tables.numbers, order, limit)
     columns = tables.numbers.c
-    order = request.order
-    by_count = [columns.count.desc() if order.count_falls else columns.count] if order.by_count else []
-    by_n = columns.n.desc() if order.n_falls else columns.n
-    page = select(tables.numbers).order_by(*by_count, by_n).limit(request.size + 1)
-    return page if request.after is None else page.where(_behind(request.after, order))
+    behind_n = columns.n < request.after.n if order.n_falls else columns.n > request.after.n
+    if not order.by_count:
+        return _first_of(tables.numbers, order, limit).where(behind_n)
+    # One condition for both would read every equal number before the page: of a million that were asked for once, all.
+    equals = _first_of(tables.numbers, order, limit).where(columns.count == request.after.count, behind_n)
+    count = request.after.count
+    others = _first_of(tables.numbers, order, limit).where(
+        columns.count < count if order.count_falls else columns.count > count
+    )
+    both = union_all(select(equals.subquery()), select(others.subquery()))
+    return _first_of(both.subquery(), order, limit)
+
+
+def _first_of(rows: FromClause, order: Order, limit: int) -> Select[Any]:
+    by_count = [rows.c.count.desc() if order.count_falls else rows.c.count] if order.by_count else []
+    by_n = rows.c.n.desc() if order.n_falls else rows.c.n
+    return select(rows).order_by(*by_count, by_n).limit(limit)
 
 
 def busiest(limit: int) -> Select[tuple[int]]:
@@ -57,14 +72,3 @@ async def _counts(
     ):
         found[n][key] = count
     return found
-
-
-def _behind(after: Place, order: Order) -> ColumnElement[bool]:
-    """The rows behind the last of the page before, written so that an index leads to the first of them."""
-    columns = tables.numbers.c
-    behind_n = columns.n < after.n if order.n_falls else columns.n > after.n
-    if not order.by_count:
-        return behind_n
-    if order.count_falls:
-        return and_(columns.count <= after.count, or_(columns.count < after.count, behind_n))
-    return and_(columns.count >= after.count, or_(columns.count > after.count, behind_n))

@@ -1,11 +1,12 @@
 """The entries of a batch, and what must hold of each. Pure; durations in nanoseconds."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from stats_service.errors import RecordRefused
-from stats_service.histogram import MAX_BUCKET, Histogram
+from stats_service.histogram import MAX_BUCKET, Histogram, bucket_of
 from stats_service.measures import MAX_DURATION_NS
 
 #: Far above what is real, and far below what the sums of a 64-bit store can hold.
@@ -20,21 +21,21 @@ Rule = tuple[bool, str, str]
 _NOT_NEGATIVE = "must be 0 or more"
 _COUNT = f"must be from 1 to {MAX_COUNT}"
 _KIND = f"must be from 1 to {MAX_KIND}"
+_BUCKET = f"must be at most {MAX_BUCKET}"
 _TOTAL = f"must be from count * min_duration to count * max_duration, and at most {MAX_TOTAL_NS}"
 
 
-@dataclass(frozen=True, slots=True)
-class NumberRecord:
+class NumberRecord(NamedTuple):
     """What happened to one number over the time of a batch. The histogram is empty where the sender keeps none."""
 
     n: int
-    count: int
+    count: int  # type: ignore[assignment]  # it hides the method of a tuple
     cache_hits: int = 0
     coalesced: int = 0
     total_ns: int = 0
     min_ns: int = 0
     max_ns: int = 0
-    histogram: Histogram = field(default_factory=dict)
+    histogram: Histogram = MappingProxyType({})
 
     def rules(self) -> Iterable[Rule]:
         others = self.count - self.cache_hits
@@ -86,17 +87,29 @@ def single(n: int, duration_ns: int) -> NumberRecord:
     """One request as the first version of the contract reports it. Raises RecordRefused."""
     require(n >= 0, "n", _NOT_NEGATIVE)
     require(0 <= duration_ns <= MAX_DURATION_NS, "duration", f"must be from 0 to {MAX_DURATION_NS}")
-    return NumberRecord(n, 1, 0, 0, duration_ns, duration_ns, duration_ns)
+    return NumberRecord(n, 1, 0, 0, duration_ns, duration_ns, duration_ns, {bucket_of(duration_ns): 1})
 
 
-def histogram_of(buckets: Sequence[int], counts: Sequence[int], place: str) -> Histogram:
-    """The histogram that two lists spell, for the record at a place. Raises RecordRefused."""
-    require(len(buckets) == len(counts), f"{place}.bucket_counts", "must be as many as buckets")
-    rises = all(before < after for before, after in pairwise(buckets))
-    require(rises, f"{place}.buckets", "must rise")
-    require(not buckets or buckets[-1] <= MAX_BUCKET, f"{place}.buckets", f"must be at most {MAX_BUCKET}")
-    require(not counts or min(counts) >= 1, f"{place}.bucket_counts", "must be 1 or more")
+def histogram_of(buckets: list[int], counts: list[int], position: int) -> Histogram:
+    """The histogram that two lists spell, for the record at a position. Raises RecordRefused."""
+    refuse_first_broken(
+        (
+            (len(buckets) == len(counts), "bucket_counts", "must be as many as buckets"),
+            (buckets == sorted(set(buckets)), "buckets", "must rise"),
+            (not buckets or buckets[-1] <= MAX_BUCKET, "buckets", _BUCKET),
+            (not counts or min(counts) >= 1, "bucket_counts", "must be 1 or more"),
+        ),
+        "records",
+        position,
+    )
     return dict(zip(buckets, counts, strict=True))
+
+
+def refuse_first_broken(rules: Iterable[Rule], name: str, position: int) -> None:
+    """Raises RecordRefused for the first rule that does not hold of the entry at a position of a list."""
+    for holds, field, bound in rules:
+        if not holds:
+            raise RecordRefused(f"{name}[{position}].{field}", bound)
 
 
 def require(holds: bool, field: str, bound: str) -> None:  # noqa: FBT001 - it reads as an assertion

@@ -12,6 +12,8 @@ from stats_service.summary import Page
 #: The time of day in seconds since the epoch, as `time.time` gives it.
 Clock = Callable[[], float]
 
+#: Numbers that are folded in one go, so that records need not wait for all of them; no batch brings more.
+FOLDED_AT_ONCE = 1_000
 #: How long the totals of a minute are kept.
 MINUTES_KEPT = 24 * 60
 

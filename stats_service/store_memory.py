@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from stats_service.batch import ALL, FOLDED, Batch
 from stats_service.errors import NumberUnknown
-from stats_service.measures import Measures, MinuteTotals, NumberMeasures
+from stats_service.measures import MOST, Measures, MinuteTotals, NumberMeasures
 from stats_service.paging import Order, PageRequest
-from stats_service.store import MINUTES_KEPT, Bounds, Clock, Tidied
+from stats_service.store import FOLDED_AT_ONCE, MINUTES_KEPT, Bounds, Clock, Tidied
 from stats_service.summary import Page, Totals
 
 
@@ -33,9 +33,10 @@ class MemoryStore:
         if added:
             self._add_minute(batch.minute(now))
         for operation in batch.operations:
-            self._operations[operation.operation] = self._operations.get(operation.operation, 0) + operation.count
+            count = self._operations.get(operation.operation, 0) + operation.count
+            self._operations[operation.operation] = min(MOST, count)
         if len(self._numbers) >= self._bounds.full:
-            self._fold()
+            self._fold_some()
         return True
 
     async def page(self, request: PageRequest) -> Page:
@@ -71,7 +72,9 @@ class MemoryStore:
             del self._sources[source]
         for minute in [minute for minute in self._minutes if minute <= self._oldest_minute()]:
             del self._minutes[minute]
-        folded = self._fold()
+        folded = 0
+        while some := self._fold_some():
+            folded += some
         self._leave_histograms_to_the_busiest()
         return Tidied(sources=len(silent), folded=folded)
 
@@ -93,9 +96,9 @@ class MemoryStore:
         known = self._minutes.get(minute.minute)
         self._minutes[minute.minute] = minute if known is None else known.merged(minute)
 
-    def _fold(self) -> int:
-        """Folds the least used, and returns how many."""
-        folding = self._busiest_first()[self._bounds.max_numbers :]
+    def _fold_some(self) -> int:
+        """Folds what is beyond the bound, but no more than a batch may bring; returns how many that was."""
+        folding = self._busiest_first()[self._bounds.max_numbers :][-FOLDED_AT_ONCE:]
         for n in folding:
             self._together[FOLDED] = _merged(self._together.get(FOLDED), self._numbers.pop(n).without_histogram())
         return len(folding)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import reduce
 
 import structlog
-from sqlalchemy import delete, select, text
+from sqlalchemy import Table, delete, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,8 +17,9 @@ from stats_service.errors import NumberUnknown, StoreUnavailable
 from stats_service.measures import Measures, MinuteTotals, NumberMeasures
 from stats_service.paging import PageRequest
 from stats_service.queries import busiest, count_numbers, least_used, measured, page_of_numbers
-from stats_service.store import MINUTES_KEPT, Bounds, Clock, Tidied
+from stats_service.store import FOLDED_AT_ONCE, MINUTES_KEPT, Bounds, Clock, Tidied
 from stats_service.summary import Page, Totals
+from stats_service.uncancelled import uncancelled
 from stats_service.upserts import (
     Row,
     Upserts,
@@ -34,8 +35,6 @@ log = structlog.get_logger()
 #: So few rows are counted whenever a page is read; counting a million takes 20 ms, so more are counted now and then.
 COUNTED_ALWAYS = 10_000
 COUNTED_EVERY_SECONDS = 10.0
-#: Numbers that are folded in one transaction, so that records need not wait for all of them.
-FOLDED_AT_ONCE = 1_000
 #: The most of a database's error that is logged.
 MAX_LOGGED = 300
 
@@ -49,14 +48,16 @@ class SqlStore:
     def __init__(
         self, *, engine: AsyncEngine, driver_errors: tuple[type[Exception], ...], clock: Clock, bounds: Bounds
     ) -> None:
-        self._engine = engine
+        self._on_server = on_server = engine.dialect.name == "postgresql"
+        self._reads = engine.execution_options(isolation_level="REPEATABLE READ") if on_server else engine
+        # A reader that turns into a writer may be refused by SQLite, so a writer is one from its first statement on.
+        self._writes = engine if on_server else engine.execution_options(begin="IMMEDIATE")
+        self._one_writer = contextlib.nullcontext() if on_server else asyncio.Lock()
         self._failures: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, *driver_errors)
         self._clock = clock
         self._bounds = bounds
         self._upserts = Upserts.of(engine.dialect)
         self._advance_source = advance_source(engine.dialect)
-        self._postgresql = engine.dialect.name == "postgresql"
-        self._one_writer = asyncio.Lock()
         self._with_histogram: set[int] = set()
         self._rows = 0
         self._rows_counted_at = float("-inf")
@@ -65,17 +66,13 @@ class SqlStore:
     async def record(self, batch: Batch) -> bool:
         now = self._clock()
         added = batch.measures(now)
-        async with self._writing() as connection:
-            if batch.source and not await self._advance(connection, batch, now):
-                return False
-            if added:
-                await self._add(connection, added)
-                await connection.exec_driver_sql(self._upserts.minutes, minute_row(batch.minute(now)))
-            operations = [(operation.operation, operation.count) for operation in batch.operations]
-            await _execute(connection, self._upserts.operations, operations)
-        await self._fold_when_full(len(added))
+        if not await self._apply(batch, added, now):
+            return False
+        with contextlib.suppress(StoreUnavailable):  # the batch is applied; what could not be folded is at the next
+            await self._fold_when_full(len(added))
         return True
 
+    @uncancelled
     async def page(self, request: PageRequest) -> Page:
         async with self._reading() as connection:
             rows = (await connection.execute(page_of_numbers(request))).all()
@@ -87,11 +84,12 @@ class SqlStore:
             all=found.get(ALL, Measures()),
             numbers=number_of_rows,
             folded=found.get(FOLDED, Measures()),
-            operations=dict(operations.tuples().all()),
+            operations=dict(operations.all()),
         )
         numbers = [NumberMeasures(row.n, found[row.n]) for row in rows[: request.size]]
         return Page(totals, numbers, more=len(rows) > request.size)
 
+    @uncancelled
     async def number(self, n: int) -> NumberMeasures:
         async with self._reading() as connection:
             rows = (await connection.execute(select(tables.numbers).where(tables.numbers.c.n == n))).all()
@@ -100,6 +98,7 @@ class SqlStore:
             raise NumberUnknown(n)
         return NumberMeasures(n, found[n])
 
+    @uncancelled
     async def minutes(self) -> Sequence[MinuteTotals]:
         kept = select(tables.minutes).where(tables.minutes.c.minute > self._oldest_minute())
         async with self._reading() as connection:
@@ -107,14 +106,24 @@ class SqlStore:
             return [MinuteTotals(*row) for row in rows]
 
     async def tidy(self) -> Tidied:
-        silent = tables.sources.c.last_seen < self._clock() - self._bounds.source_retention_seconds
-        old = tables.minutes.c.minute <= self._oldest_minute()
-        async with self._writing() as connection:
-            sources = (await connection.execute(delete(tables.sources).where(silent))).rowcount
-            await connection.execute(delete(tables.minutes).where(old))
-        folded = await self._fold()
+        sources = await self._forget()
+        folded = 0
+        while some := await self._fold_some():
+            folded += some
         await self._leave_histograms_to_the_busiest()
         return Tidied(sources=sources, folded=folded)
+
+    @uncancelled
+    async def _apply(self, batch: Batch, added: Sequence[NumberMeasures], now: float) -> bool:
+        async with self._writing() as connection:
+            if batch.source and not await self._advance(connection, batch, now):
+                return False
+            if added:
+                await self._add(connection, added)
+                await connection.exec_driver_sql(self._upserts.minutes, minute_row(batch.minute(now)))
+            operations = [(operation.operation, operation.count) for operation in batch.operations]
+            await _execute(connection, self._upserts.operations, operations)
+            return True
 
     async def _advance(self, connection: AsyncConnection, batch: Batch, now: float) -> bool:
         row = {"source": batch.source, "sequence": batch.sequence, "last_seen": now}
@@ -137,10 +146,22 @@ class SqlStore:
         self._with_histogram.add(n)
         return True
 
+    @uncancelled
+    async def _forget(self) -> int:
+        """Forgets silent sources and old minutes, and returns how many sources."""
+        silent = tables.sources.c.last_seen < self._clock() - self._bounds.source_retention_seconds
+        old = tables.minutes.c.minute <= self._oldest_minute()
+        async with self._writing() as connection:
+            sources = (await connection.execute(delete(tables.sources).where(silent))).rowcount
+            await connection.execute(delete(tables.minutes).where(old))
+            return sources
+
+    @uncancelled
     async def _leave_histograms_to_the_busiest(self) -> None:
         kept = busiest(self._bounds.max_histograms)
         bucket = tables.buckets.c
         async with self._writing() as connection:
+            await self._lock(connection, tables.buckets)
             self._with_histogram = set(await connection.scalars(kept))
             await connection.execute(delete(tables.buckets).where(bucket.n >= 0, bucket.n.not_in(kept)))
 
@@ -148,23 +169,26 @@ class SqlStore:
         self._rows_at_most += added
         if self._rows_at_most < self._bounds.full:
             return
+        await self._count_rows()
+        if self._rows_at_most >= self._bounds.full:
+            await self._fold_some()
+
+    @uncancelled
+    async def _count_rows(self) -> None:
         async with self._reading() as connection:
             self._rows_at_most = await count_numbers(connection)
-        if self._rows_at_most >= self._bounds.full:
-            await self._fold()
 
-    async def _fold(self) -> int:
-        folded = 0
-        while True:
-            async with self._writing() as connection:
-                if self._postgresql:  # so that no replica adds to what is folded, and none waits for another in a ring
-                    await connection.execute(text("LOCK TABLE numbers IN SHARE ROW EXCLUSIVE MODE"))
-                self._rows_at_most = await count_numbers(connection)
-                excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
-                if excess <= 0:
-                    return folded
-                await self._fold_least_used(connection, excess)
-                folded += excess
+    @uncancelled
+    async def _fold_some(self) -> int:
+        """Folds what is beyond the bound, but no more than a batch may bring; returns how many that was."""
+        async with self._writing() as connection:
+            await self._lock(connection, tables.numbers)
+            self._rows_at_most = await count_numbers(connection)
+            excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
+            if excess <= 0:
+                return 0
+            await self._fold_least_used(connection, excess)
+            return excess
 
     async def _fold_least_used(self, connection: AsyncConnection, limit: int) -> None:
         rows = (await connection.execute(least_used(limit))).all()
@@ -173,6 +197,11 @@ class SqlStore:
         for table in (tables.errors, tables.buckets, tables.numbers):
             await connection.execute(delete(table).where(table.c.n.in_(indices)))
         await self._add(connection, [NumberMeasures(FOLDED, together.without_histogram())])
+
+    async def _lock(self, connection: AsyncConnection, table: Table) -> None:
+        """Until the end of the transaction no replica writes to the table, and none waits for another in a ring."""
+        if self._on_server:
+            await connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
 
     async def _count(self, connection: AsyncConnection) -> int:
         stale = self._clock() - self._rows_counted_at > COUNTED_EVERY_SECONDS
@@ -186,24 +215,16 @@ class SqlStore:
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction. SQLite takes its lock at once: a reader that turns into a writer may be refused."""
+        """One transaction."""
         with self._unavailable():
-            if self._postgresql:
-                async with self._engine.begin() as connection:
-                    yield connection
-                return
-            engine = self._engine.execution_options(begin="IMMEDIATE")
-            async with self._one_writer, engine.begin() as connection:
+            async with self._one_writer, self._writes.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         """One moment of the account, however many statements read it."""
         with self._unavailable():
-            engine = self._engine
-            if self._postgresql:
-                engine = engine.execution_options(isolation_level="REPEATABLE READ")
-            async with engine.begin() as connection:
+            async with self._reads.begin() as connection:
                 yield connection
 
     @contextlib.contextmanager

@@ -2,13 +2,14 @@
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from service_kit.lifecycle import CannotStart
@@ -27,21 +28,18 @@ _BUSY_MS = 5_000
 @asynccontextmanager
 async def open_sqlite(path: Path, *, clock: Clock, bounds: Bounds) -> AsyncIterator[SqlStore]:
     """Opens the file, or makes it with its folder. Raises CannotStart, and then leaves the file as it was."""
-    try:
+    with _cannot_start(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # With the plain driver: the asynchronous one leaves a thread behind when it cannot open a file.
         check(path)
-    except (OSError, sqlite3.Error, schema.SchemaForeign) as error:
-        raise CannotStart(f"STATS_DATABASE_URL: cannot use {path}: {error}") from None
     engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)))
     event.listen(engine.sync_engine, "connect", _configure)
     event.listen(engine.sync_engine, "begin", _begin)
     try:
-        async with engine.execution_options(begin="IMMEDIATE").begin() as connection:
-            await connection.run_sync(_prepare)
+        with _cannot_start(path):
+            async with engine.execution_options(begin="IMMEDIATE").begin() as connection:
+                await connection.run_sync(_prepare)
         yield SqlStore(engine=engine, driver_errors=(sqlite3.Error,), clock=clock, bounds=bounds)
-    except schema.SchemaForeign as error:
-        raise CannotStart(f"STATS_DATABASE_URL: cannot use {path}: {error}") from None
     finally:
         await engine.dispose()
 
@@ -52,18 +50,33 @@ def check(path: Path) -> None:
     A file that is not there yet is made, and empty.
     """
     with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("BEGIN")  # of one moment, because another process may be making the tables
+        if is_empty(connection):
+            return
         [application_id] = connection.execute("PRAGMA application_id").fetchone()
         [version] = connection.execute("PRAGMA user_version").fetchone()
-        [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables:
-            return
         if application_id != APPLICATION_ID:
             raise schema.SchemaForeign("it is a database of another application")
         if version > int(schema.HEAD):
             raise schema.SchemaForeign(f"its schema is version {version}; this release knows up to {int(schema.HEAD)}")
         [fault] = connection.execute("PRAGMA quick_check(1)").fetchone()
         if fault != "ok":
-            raise schema.SchemaForeign(f"it is damaged: {fault}")
+            raise schema.SchemaForeign(f"it is damaged: {fault.splitlines()[-1]}")
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether the database has no table at all, as a new file has none."""
+    [entries] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return not entries
+
+
+@contextlib.contextmanager
+def _cannot_start(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error, SQLAlchemyError, schema.SchemaForeign) as error:
+        cause = getattr(error, "orig", None) or error
+        raise CannotStart(f"STATS_DATABASE_URL: cannot use {path}: {cause}") from None
 
 
 def _configure(connection: Any, _record: Any) -> None:

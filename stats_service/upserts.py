@@ -19,6 +19,9 @@ from stats_service.measures import MOST, MinuteTotals, NumberMeasures
 Merge = Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]
 Row = tuple[Any, ...]
 
+#: How many of the measures are columns; errors and histograms are rows of their own.
+_COLUMNS = len(tables.numbers.columns) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Upserts:
@@ -54,18 +57,8 @@ def advance_source(dialect: Dialect) -> Any:
 
 
 def measured_row(number: NumberMeasures) -> Row:
-    measures = number.measures
-    return (
-        number.n,
-        measures.count,
-        measures.cache_hits,
-        measures.coalesced,
-        measures.total_ns,
-        measures.min_ns,
-        measures.max_ns,
-        measures.first_seen,
-        measures.last_seen,
-    )
+    """The row of its table, whose columns are in the order of the measures."""
+    return number.n, *number.measures[:_COLUMNS]
 
 
 def error_rows(numbers: Sequence[NumberMeasures]) -> list[Row]:

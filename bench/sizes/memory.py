@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
+from bench import aims
+from bench.figures import Figure, Part
 from bench.resources import child_pids, process_pss_bytes
 from bench.sizes.client import Client, check_digits
-from bench.sizes.figures import Aim, Figure, Part
 from bench.sizes.library import Library
-from bench.sizes.system import new_system
 from bench.sizes.workers import start_workers
+from bench.system import new_system
 from deploy.local.processes import System
 
-COPIES_AIM = Aim(8)
 ALL = "fibonacci_service with its workers"
 _SAMPLE_SECONDS = 0.001
 _RESET_PEAK = "5"
@@ -71,7 +71,7 @@ def measure_memory(library: Library, *, n: int, repetitions: int) -> Part:
                 check_digits(n, client.get_digits(n).body, expected)
             for name, growth in _growths(watch).items():
                 copies.setdefault(name, []).append(growth / expected.length)
-    figures = [Figure(name, samples, COPIES_AIM if "PSS" in name else None) for name, samples in copies.items()]
+    figures = [Figure(name, samples, aims.COPIES if "PSS" in name else None) for name, samples in copies.items()]
     return Part("memory", f"Peak memory above idle while F({n:,}) is served, in copies of its digits", figures)
 
 

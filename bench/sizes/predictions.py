@@ -3,10 +3,10 @@
 import json
 
 from bench.errors import BenchmarkFailed
+from bench.figures import Figure, Part
 from bench.sizes.client import Client, check_digits
-from bench.sizes.figures import Figure, Part
 from bench.sizes.library import Library
-from bench.sizes.system import new_system
+from bench.system import new_system
 
 #: Each index is computed so often in a repetition, and the quickest counts, as it does for the prediction.
 TRIES = 3

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Iterator
 
+from bench import aims
 from bench.errors import BenchmarkFailed
+from bench.figures import Figure, Part, ratios
 from bench.sizes.client import Answer, Client
-from bench.sizes.figures import Aim, Figure, Part, ratios
 from bench.sizes.library import Library, Measured, lines_sha256
 from bench.sizes.workers import end_workers
 from deploy.local.processes import System
 
 #: So many terms hold more than the first slice, so that a worker is needed too.
 FIRST_BYTE_COUNT = 100
-FIRST_BYTE_AIM = Aim(20)
 
 
 def measure_ranges(
@@ -29,8 +29,8 @@ def measure_ranges(
         "ranges",
         f"GET /fib/range from {start:,} on",
         [
-            Figure("first byte, warm worker, ms", warm, FIRST_BYTE_AIM),
-            Figure("first byte, no worker yet, ms", cold, FIRST_BYTE_AIM),
+            Figure("first byte, warm worker, ms", warm, aims.FIRST_BYTE_MS),
+            Figure("first byte, no worker yet, ms", cold, aims.FIRST_BYTE_MS),
             *_rates(client, library, start, count, repetitions),
         ],
     )
@@ -51,8 +51,8 @@ def _rates(client: Client, library: Library, start: int, count: int, repetitions
         Figure("terms/s, generator", generator),
         Figure("terms/s, each converted by gmpy2", conversions),
         Figure("terms/s, over HTTP", streamed),
-        Figure("ratio generator/conversions", ratios(generator, conversions), Aim(5, at_least=True)),
-        Figure("ratio over HTTP/conversions", ratios(streamed, conversions), Aim(3, at_least=True)),
+        Figure("ratio generator/conversions", ratios(generator, conversions), aims.GENERATOR_TO_CONVERSIONS),
+        Figure("ratio over HTTP/conversions", ratios(streamed, conversions), aims.RANGE_TO_CONVERSIONS),
     ]
 
 

@@ -2,19 +2,19 @@
 
 import time
 
+from bench import aims
 from bench.errors import BenchmarkFailed
-from bench.figures import percentile
+from bench.figures import Figure, Part, percentile, ratios
 from bench.resources import child_pids, process_cpu_seconds
 from bench.sizes.client import check_large
-from bench.sizes.figures import Aim, Figure, FreshIndices, Part, ratios
+from bench.sizes.fresh_indices import FreshIndices
 from bench.sizes.library import Library
 from bench.sizes.pressure import Large, pressure
-from bench.sizes.steady import latencies_ms
 from bench.sizes.workers import pool_size, wait_until
+from bench.steady import SMALL_NUMBER, latencies_ms
 from deploy.local.processes import System
 
 PER_SECOND = 200
-P99_AIM = Aim(5)
 #: Indices set aside for one loaded half; it answers a few a second.
 RESERVED = 2_000
 #: Processor time after which all workers count as busy.
@@ -31,9 +31,9 @@ def measure_starvation(
     idle: list[list[float]] = []
     loaded: list[list[float]] = []
     busy: list[float] = []
-    latencies_ms(system.gateway.port, per_second=PER_SECOND, seconds=1)
+    latencies_ms(system.gateway.port, SMALL_NUMBER, per_second=PER_SECOND, seconds=1)
     for _ in range(pairs):
-        idle.append(latencies_ms(system.gateway.port, per_second=PER_SECOND, seconds=seconds))
+        idle.append(latencies_ms(system.gateway.port, SMALL_NUMBER, per_second=PER_SECOND, seconds=seconds))
         half, cores = _loaded(system, library, fresh.take(near, RESERVED), seconds)
         loaded.append(half)
         busy.append(cores)
@@ -47,7 +47,7 @@ def _loaded(system: System, library: Library, highest_n: int, seconds: float) ->
         before = _workers_cpu_seconds(system)
         wait_until(lambda: _workers_cpu_seconds(system) > before + BUSY_SECONDS, "the workers should be busy")
         started, before = time.monotonic(), _workers_cpu_seconds(system)
-        latencies = latencies_ms(system.gateway.port, per_second=PER_SECOND, seconds=seconds)
+        latencies = latencies_ms(system.gateway.port, SMALL_NUMBER, per_second=PER_SECOND, seconds=seconds)
         cores = (_workers_cpu_seconds(system) - before) / (time.monotonic() - started)
     _check(large.answered, library)
     return latencies, cores
@@ -66,7 +66,7 @@ def _workers_cpu_seconds(system: System) -> float:
 
 def _figures(idle: list[list[float]], loaded: list[list[float]], busy: list[float]) -> list[Figure]:
     figures = []
-    for name, share, aim in (("p50", 0.50, None), ("p99", 0.99, P99_AIM)):
+    for name, share, aim in (("p50", 0.50, None), ("p99", 0.99, aims.P99_BUSY_TO_IDLE)):
         alone = [percentile(half, share) for half in idle]
         beside = [percentile(half, share) for half in loaded]
         figures += [

@@ -1,11 +1,10 @@
 """F(n) in decimal through the whole system beside the bare library call."""
 
+from bench import aims
+from bench.figures import Figure, Part, ratios
 from bench.sizes.client import Client, check_digits
-from bench.sizes.figures import Aim, Figure, FreshIndices, Part, ratios
+from bench.sizes.fresh_indices import FreshIndices
 from bench.sizes.library import Library
-
-#: What the ratio to the bare library aims at, by index.
-AIMS = {10_000_000: Aim(1.15)}
 
 
 def measure_values(
@@ -35,5 +34,5 @@ def _figures(near: int, pairs: list[tuple[float, float]]) -> list[Figure]:
     return [
         Figure(f"n = {near:,}: ours, ms", [seconds * 1000 for seconds in ours]),
         Figure(f"n = {near:,}: bare library, ms", [seconds * 1000 for seconds in bare]),
-        Figure(f"n = {near:,}: ratio", ratios(ours, bare), AIMS.get(near)),
+        Figure(f"n = {near:,}: ratio", ratios(ours, bare), aims.VALUE_TO_LIBRARY.get(near)),
     ]

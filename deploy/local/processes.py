@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,13 +18,17 @@ STOP_SECONDS = 15.0
 
 
 class ServiceProcess:
-    """One service, running as a person would start it. Its log lines are kept as the dictionaries that they are."""
+    """One service, running as a person would start it. Its log lines are kept as the dictionaries that they are.
+
+    `folder` is where it is started, and so where its code is looked for first; None is here.
+    """
 
     def __init__(self, program: str, settings: Mapping[str, object]) -> None:
         self.program = program
         self.settings = {name: str(value) for name, value in settings.items()}
         self.lines: list[dict[str, Any]] = []
         self.port = 0
+        self.folder: Path | None = None
         self._read = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
 
@@ -46,6 +51,7 @@ class ServiceProcess:
         started_before = self.count("service.started")
         self._process = subprocess.Popen(
             [sys.executable, "-m", self.program],
+            cwd=self.folder,
             env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"} | self.settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
+from stats_service import tables
+
 #: Every version there was, the newest last. SQLite's user_version has the newest as a number.
 REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
@@ -23,10 +25,11 @@ def upgrade(connection: Connection, *, without_version: str | None) -> None:
     Raises SchemaForeign, and then has changed nothing.
     """
     current = _current(connection, without_version)
-    if current == HEAD:
-        return
     if current not in (None, *REVISIONS):
         raise SchemaForeign(f"its schema is version {current}; this release knows up to {HEAD}")
+    if current == HEAD:
+        _require_tables(connection)
+        return
     # Alembic takes 40 ms to import, and most starts need none of it.
     from alembic import command  # noqa: PLC0415
 
@@ -44,6 +47,13 @@ def alembic_config(connection: Connection) -> Any:
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")
     return config
+
+
+def _require_tables(connection: Connection) -> None:
+    """Another application's alembic may have come to a version of the same name."""
+    missing = tables.metadata.tables.keys() - set(inspect(connection).get_table_names())
+    if missing:
+        raise SchemaForeign(f"it says that it is version {HEAD} of this schema, and has no table {min(missing)}")
 
 
 def _current(connection: Connection, without_version: str | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import httpx
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from api_gateway.app import running
@@ -117,6 +118,9 @@ class TinyFibonacci(fib_pb2_grpc.FibonacciServicer):
     async def DescribeFib(self, request: fib_pb2.DescribeFibRequest, context: Any) -> fib_pb2.DescribeFibResponse:
         raise NotImplementedError
 
+    async def GetRecorder(self, request: Empty, context: Any) -> fib_pb2.RecorderResponse:
+        raise NotImplementedError
+
     def _result(self, n: int) -> fib_pb2.BatchGetFibResult:
         if n in self.errors:
             return fib_pb2.BatchGetFibResult(error=self.errors[n])
@@ -128,28 +132,51 @@ class TinyFibonacci(fib_pb2_grpc.FibonacciServicer):
 
 
 class TinyStats(stats_pb2_grpc.StatsServicer):
-    """Answers an empty account and keeps the limits that it was asked with."""
+    """Answers what it is given, by default an empty account, and keeps what it was asked."""
 
     def __init__(self, before: Before = _nothing) -> None:
         self.before = before
-        self.limits: list[int] = []
+        self.page = stats_pb2.ListStatsResponse()
+        self.number = stats_pb2.GetNumberStatsResponse()
+        self.minutes = stats_pb2.ListMinutesResponse()
+        self.asked: list[Message] = []
         self.request_ids: list[str] = []
 
     @property
     def calls(self) -> int:
-        return len(self.limits)
+        return len(self.asked)
 
     async def ListStats(self, request: stats_pb2.ListStatsRequest, context: Any) -> stats_pb2.ListStatsResponse:
-        self.limits.append(request.page_size)
-        self.request_ids.append(_request_id(context))
-        await self.before(context)
-        return stats_pb2.ListStatsResponse()
+        await self.arrived(request, context)
+        return self.page
+
+    async def GetNumberStats(
+        self, request: stats_pb2.GetNumberStatsRequest, context: Any
+    ) -> stats_pb2.GetNumberStatsResponse:
+        await self.arrived(request, context)
+        return self.number
+
+    async def ListMinutes(self, request: stats_pb2.ListMinutesRequest, context: Any) -> stats_pb2.ListMinutesResponse:
+        await self.arrived(request, context)
+        return self.minutes
+
+    async def WatchStats(
+        self, request: stats_pb2.WatchStatsRequest, context: Any
+    ) -> AsyncIterator[stats_pb2.WatchStatsResponse]:
+        await self.arrived(request, context)
+        raise NotImplementedError
+        yield
 
     async def RecordNo(self, request: stats_pb2.RecordRequest, context: Any) -> stats_pb2.RecordResponse:
         raise NotImplementedError
 
     async def GetStats(self, request: Empty, context: Any) -> stats_pb2.StatsResponse:
         raise NotImplementedError
+
+    async def arrived(self, request: Message, context: Any) -> None:
+        self.asked.append(request)
+        self.request_ids.append(_request_id(context))
+        await self.before(context)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import httpx
+from google.protobuf.empty_pb2 import Empty
 
 from api_gateway.app import running
 from api_gateway.settings import Settings
@@ -133,6 +134,9 @@ class StreamingFibonacci(fib_pb2_grpc.FibonacciServicer):
         raise NotImplementedError
 
     async def DescribeFib(self, request: fib_pb2.DescribeFibRequest, context: Any) -> fib_pb2.DescribeFibResponse:
+        raise NotImplementedError
+
+    async def GetRecorder(self, request: Empty, context: Any) -> fib_pb2.RecorderResponse:
         raise NotImplementedError
 
 

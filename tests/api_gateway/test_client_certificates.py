@@ -102,6 +102,7 @@ async def test_what_is_not_http_is_a_bad_request_over_tls_too(ours: Authority) -
         writer.write(b"nonsense\r\n\r\n")
         answer = await reader.read()
         writer.close()
+        await writer.wait_closed()
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"application/problem+json" in answer

@@ -56,7 +56,19 @@ async def test_the_request_id_reaches_the_services(
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "path",
-    ["/fib?n=10", "/fib?n=20578", "/fib?n=abc", "/stats", "/livez", "/readyz", "/openapi.json", "/docs", "/nowhere"],
+    [
+        "/fib?n=10",
+        "/fib?n=20578",
+        "/fib?n=abc",
+        "/stats",
+        "/stats/5",
+        "/stats/minutes",
+        "/livez",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/nowhere",
+    ],
 )
 async def test_head_is_get_without_its_body(lasting_client: httpx.AsyncClient, path: str) -> None:
     await until_ready(lasting_client)

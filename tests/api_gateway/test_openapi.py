@@ -39,6 +39,9 @@ async def test_the_document_describes_every_resource(described: dict[str, Any]) 
         "/fib/residue",
         "/fib/describe",
         "/stats",
+        "/stats/stream",
+        "/stats/minutes",
+        "/stats/{n}",
         "/livez",
         "/readyz",
     }
@@ -78,11 +81,16 @@ async def test_the_bounds_of_a_parameter_are_described_in_words_that_tools_know(
         ("/fib/residue", "modulus"): numeral | {"maxLength": 1_000},
         ("/fib/describe", "n"): numeral | {"maxLength": 100},
         ("/stats", "limit"): {"minimum": 1, "maximum": 1_000},
+        ("/stats", "order"): {"enum": ["busiest", "least_busy", "n", "n_descending"]},
+        ("/stats", "page_token"): {"pattern": "^[A-Za-z0-9._~=-]+$", "maxLength": 200},
+        ("/stats/{n}", "n"): index,
+        ("/stats/stream", "interval"): {"minimum": 0.1, "maximum": 60},
     }
     body = described["paths"]["/fib/batch"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert bounds_in(body) == batch
 
 
 def bounds_in(schema: dict[str, Any]) -> dict[str, Any]:
-    names = {"minimum", "maximum", "minItems", "maxItems", "items", "maxLength", "pattern"}
-    return {name: bound for name, bound in schema.items() if name in names}
+    names = {"minimum", "maximum", "minItems", "maxItems", "items", "maxLength", "pattern", "enum"}
+    stated = schema.get("anyOf", [schema])[0]  # of what may be absent
+    return {name: bound for name, bound in stated.items() if name in names}

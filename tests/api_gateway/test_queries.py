@@ -114,7 +114,57 @@ async def test_a_limit_out_of_bounds_is_refused_with_the_bounds(refused: Refused
     assert_names(response, "limit", "must be a whole number from 1 to 1000 in plain digits")
 
 
-@pytest.mark.parametrize("path", ["/stats", "/livez", "/readyz"])
+@pytest.mark.parametrize("order", ["", "BUSIEST", "busy", "busiest%20", "1", "n,", "%00", "m" * 1_000])
+async def test_an_unknown_order_is_refused_with_those_there_are(refused: Refused, order: str) -> None:
+    response = await refused(f"/stats?order={order}")
+    assert_names(response, "order", "must be one of busiest, least_busy, n, n_descending")
+
+
+@pytest.mark.parametrize("token", ["", "%20", "a%0A", "%00", "a+b", "a/b", "%C3%A9", "a%2Fb", "{}", "t" * 201])
+async def test_what_cannot_be_a_page_token_is_refused(refused: Refused, token: str) -> None:
+    assert_names(
+        await refused(f"/stats?page_token={token}"), "page_token", "must be the next_page_token of the page before"
+    )
+
+
+@pytest.mark.parametrize("text", [text for text in NOT_PLAIN.values() if text])
+async def test_a_number_of_the_account_is_as_plain_as_any(refused: Refused, text: str) -> None:
+    assert_names(await refused(f"/stats/{text}"), "n", ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "interval",
+    [
+        "",
+        "0",
+        "0.0",
+        "0.09",
+        "60.1",
+        "61",
+        "-1",
+        "%2B1",
+        ".5",
+        "1.",
+        "1e1",
+        "1,5",
+        "01",
+        "1_0",
+        "nan",
+        "inf",
+        "0.1234567890",
+    ],
+)
+async def test_an_interval_out_of_bounds_is_refused_with_the_bounds(refused: Refused, interval: str) -> None:
+    response = await refused(f"/stats/stream?interval={interval}")
+    assert_names(response, "interval", "must be a plain decimal number from 0.1 to 60")
+
+
+@pytest.mark.parametrize("query", ["/stats?order=n&order=n", "/stats/stream?interval=1&interval=1"])
+async def test_no_parameter_of_the_account_is_given_twice(refused: Refused, query: str) -> None:
+    assert (await refused(query)).json()["errors"][0]["detail"] == "must be given once"
+
+
+@pytest.mark.parametrize("path", ["/stats", "/stats/5", "/stats/minutes", "/stats/stream", "/livez", "/readyz"])
 async def test_no_resource_takes_parameters_that_it_does_not_know(refused: Refused, path: str) -> None:
     assert_names(await refused(f"{path}?verbose=1"), "verbose", "is not a parameter of this resource")
 

@@ -26,6 +26,7 @@ def test_a_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
         ("DEADLINE_SECONDS", "601"),
         ("DEADLINE_SECONDS", "nan"),
         ("MAX_WAITING", "0"),
+        ("MAX_STREAMS", "0"),
         ("FIBONACCI_TARGET", "with space"),
         ("LOG_REQUESTS", "some"),
     ],

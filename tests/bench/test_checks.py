@@ -1,13 +1,14 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import httpx
 import pytest
 
 from bench.answers import answer, fibonacci
-from bench.checks import INDICES, check_bodies, check_total
+from bench.checks import INDICES, check_account, check_bodies
 from bench.errors import BenchmarkFailed
 
 URL = "http://127.0.0.1"
+ASKED = {1: 3, 2: 7}
 
 
 def test_the_expected_answers_are_those_of_the_contract() -> None:
@@ -18,7 +19,7 @@ def test_the_expected_answers_are_those_of_the_contract() -> None:
 
 def test_right_bodies_pass_and_are_counted() -> None:
     with _gateway() as client:
-        assert check_bodies(client, URL) == len(INDICES)
+        assert check_bodies(client, URL) == dict.fromkeys(INDICES, 1)
 
 
 @pytest.mark.parametrize(
@@ -32,23 +33,36 @@ def test_a_wrong_answer_fails_the_run(wrong: httpx.Response) -> None:
 
 
 def test_a_total_that_grows_to_what_was_sent_passes() -> None:
-    with _gateway(totals=(3, 7, 10, 10)) as client:
-        check_total(client, URL, expected=10)
+    with _gateway(accounts=({1: 3}, {1: 3, 2: 4}, ASKED, ASKED)) as client:
+        check_account(client, URL, ASKED)
 
 
-@pytest.mark.parametrize("totals", [(9,) * 1000, (10, 11)], ids=["too few", "one twice"])
-def test_a_total_that_differs_from_what_was_sent_fails_the_run(totals: tuple[int, ...]) -> None:
-    with _gateway(totals=totals) as client, pytest.raises(BenchmarkFailed, match="10 requests were sent and GET"):
-        check_total(client, URL, expected=10, seconds=0.1)
+@pytest.mark.parametrize(
+    "accounts", [[{1: 3, 2: 6}] * 1000, [ASKED, {1: 3, 2: 8}]], ids=["one is lost", "one counts twice"]
+)
+def test_a_total_that_differs_from_what_was_sent_fails_the_run(accounts: Iterable[Mapping[int, int]]) -> None:
+    with _gateway(accounts=accounts) as client, pytest.raises(BenchmarkFailed, match="10 requests were sent and GET"):
+        check_account(client, URL, ASKED, seconds=0.1)
 
 
-def _gateway(*, wrong: httpx.Response | None = None, totals: Iterable[int] = ()) -> httpx.Client:
-    remaining = iter(totals)
+@pytest.mark.parametrize("counts", [{1: 4, 2: 6}, {1: 3, 3: 7}], ids=["one for another", "a number nobody asked for"])
+def test_a_number_that_is_counted_wrong_fails_the_run(counts: Mapping[int, int]) -> None:
+    with _gateway(accounts=[counts] * 2) as client, pytest.raises(BenchmarkFailed, match=r"for n=\d and GET"):
+        check_account(client, URL, ASKED)
+
+
+def _gateway(*, wrong: httpx.Response | None = None, accounts: Iterable[Mapping[int, int]] = ()) -> httpx.Client:
+    remaining = iter(accounts)
 
     def respond(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/stats":
-            return httpx.Response(200, json={"total_requests": next(remaining)})
+            return httpx.Response(200, json=_account(next(remaining)))
         n = int(request.url.params["n"])
         return wrong if wrong is not None and n == 10 else httpx.Response(200, content=answer(n))
 
     return httpx.Client(transport=httpx.MockTransport(respond))
+
+
+def _account(counts: Mapping[int, int]) -> dict[str, object]:
+    rows = [{"n": n, "request_count": count} for n, count in counts.items()]
+    return {"total_requests": sum(counts.values()), "fibonacci_stats": rows}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchmarkFailed
-from bench.h2load import Response, check_responses, parse_log, send_load, summarize
+from bench.h2load import Response, check_responses, parse_log, requests_of_each, send_load, summarize
 
 LOG = "1000000\t200\t500\n1000500\t204\t1500\n1001000\t200\t1000\n"
 
@@ -42,15 +42,33 @@ def test_responses_that_are_not_2xx_fail_the_run_and_are_counted_by_status() -> 
 def test_a_client_that_hangs_is_ended_and_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.h2load.PROGRAM", _program(tmp_path, "exec sleep 60"))
 
+    monkeypatch.setattr("bench.h2load.TIMEOUT_SECONDS", 0.2)
+
     with pytest.raises(BenchmarkFailed, match=r"5 requests were not answered within 0\.2 s"):
-        send_load("http://127.0.0.1:1/", requests=5, connections=1, timeout_seconds=0.2, folder=tmp_path)
+        send_load(["http://127.0.0.1:1/"], requests=5, connections=1, folder=tmp_path)
 
 
 def test_a_client_that_fails_fails_the_run_with_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.h2load.PROGRAM", _program(tmp_path, "echo no such option >&2; exit 3"))
 
     with pytest.raises(BenchmarkFailed, match="ended with status 3: no such option"):
-        send_load("http://127.0.0.1:1/", requests=5, connections=1, timeout_seconds=5, folder=tmp_path)
+        send_load(["http://127.0.0.1:1/"], requests=5, connections=1, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("places", "requests", "connections", "expected"),
+    [
+        ([10], 7, 2, {10: 7}),
+        ([0, 1, 2], 3, 3, {0: 3}),
+        ([0, 1, 2], 7, 2, {0: 3, 1: 2, 2: 2}),
+        ([0, 1, 2], 8, 2, {0: 4, 1: 2, 2: 2}),
+        ([0, 1], 1, 8, {0: 1}),
+    ],
+)
+def test_each_connection_goes_round_the_places_from_the_first(
+    places: list[int], requests: int, connections: int, expected: dict[int, int]
+) -> None:
+    assert requests_of_each(places, requests=requests, connections=connections) == expected
 
 
 def _program(folder: Path, script: str) -> str:

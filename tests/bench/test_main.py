@@ -1,33 +1,18 @@
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from bench.__main__ import main, parse_arguments
+from bench.__main__ import MEASUREMENTS, main
 from bench.errors import BenchmarkFailed
+from bench.figures import Figure, Part
+from bench.options import DEFAULT_MEASUREMENTS, FURTHER_MEASUREMENTS
+from bench.plan import Plan
 
 
-def test_the_defaults_are_five_pairs_of_20000_requests_at_64_connections() -> None:
-    options = parse_arguments([])
-
-    assert (options.connections, options.requests, options.pairs, options.json) == ([64], 20_000, 5, None)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--pairs", "0"], "'0' is not a whole number from 1 to 100"),
-        (["--connections", "64", "-1"], "argument"),
-        (["--requests", "63", "--connections", "1", "64"], "--requests must be at least --connections"),
-    ],
-)
-def test_arguments_out_of_bounds_are_refused(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        parse_arguments(arguments)
-
-    assert ended.value.code == 2
-    assert message in capsys.readouterr().err
+def test_every_measurement_that_can_be_named_is_there() -> None:
+    assert tuple(MEASUREMENTS) == (*DEFAULT_MEASUREMENTS, *FURTHER_MEASUREMENTS)
 
 
 def test_a_missing_h2load_is_one_line_that_names_the_package(
@@ -44,11 +29,40 @@ def test_a_missing_h2load_is_one_line_that_names_the_package(
 def test_a_failed_run_says_so_and_ends_with_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_options: object) -> None:
+    def fail(_plan: Plan) -> Iterator[Part]:
+        yield Part("first", "First", [Figure("ms", [1.0])])
         raise BenchmarkFailed("10 requests were sent and GET /stats counts 9")
 
-    monkeypatch.setattr("bench.__main__.what_is_missing", lambda: None)
-    monkeypatch.setattr("bench.__main__.measure", fail)
+    status, out, err = _run(fail, [], monkeypatch, capsys)
 
-    assert main([]) == 1
-    assert capsys.readouterr().err == "bench: FAILED: 10 requests were sent and GET /stats counts 9\n"
+    assert (status, err) == (1, "bench: FAILED: 10 requests were sent and GET /stats counts 9\n")
+    assert out.startswith("**First**")
+
+
+def test_every_part_is_told_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(plan: Plan) -> Iterator[Part]:
+        yield Part("first", "First", [Figure("rounds", [plan.rounds])])
+        yield Part("second", "Second", [Figure("ms", [1.0])])
+
+    status, out, _ = _run(measure, ["--rounds", "3", "--json", f"{tmp_path}/out.json"], monkeypatch, capsys)
+
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert (status, out.count("median (least-most)")) == (0, 2)
+    assert (list(written["parts"]), written["plan"]["rounds"]) == (["first", "second"], 3)
+    assert {"cpu", "cores", "kernel", "python", "libraries", "load_client"} < set(written["machine"])
+
+
+def _run(
+    measure: Callable[[Plan], Iterator[Part]],
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> tuple[int, str, str]:
+    monkeypatch.setattr("bench.__main__.what_is_missing", lambda: None)
+    monkeypatch.setattr("bench.machine.PROGRAM", "python3")
+    monkeypatch.setitem(MEASUREMENTS, "rpc", measure)
+    status = main(["rpc", *arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err

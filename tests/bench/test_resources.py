@@ -3,23 +3,25 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from bench.ceiling import PROGRAM, ceiling_process
-from bench.resources import child_pids, cpu_seconds, pss_bytes, start_seconds
+from bench.ceilings import BARE_ASGI, new_ceiling
+from bench.figures import Load
+from bench.resources import child_pids, cpu_seconds, measured_turn, pss_bytes, start_seconds
 from deploy.local.processes import ServiceProcess
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the figures come from Linux")
 
 
 def test_the_figures_of_a_process_are_of_the_right_order() -> None:
-    with ceiling_process() as ceiling:
-        assert 0.05 < cpu_seconds([ceiling])[PROGRAM] < 20
-        assert 5 << 20 < pss_bytes([ceiling])[PROGRAM] < 500 << 20
+    with new_ceiling(BARE_ASGI) as ceiling:
+        assert 0.05 < cpu_seconds([ceiling])[BARE_ASGI] < 20
+        assert 5 << 20 < pss_bytes([ceiling])[BARE_ASGI] < 500 << 20
         assert 0.05 < start_seconds(ceiling) < 20
     assert ceiling.process.poll() is not None
 
@@ -40,3 +42,20 @@ def test_the_figures_of_a_process_include_its_children() -> None:
     assert child.pid not in child_pids(os.getpid())
     # The kernel rounds the time of a child that has ended to ticks anew: a tick less is none lost.
     assert cpu_seconds([service])["tests"] >= before - 0.02
+
+
+def test_a_turn_has_the_processor_time_of_a_request_by_program() -> None:
+    """This process stands in for two services of one program, so its time counts twice."""
+    service = cast("ServiceProcess", SimpleNamespace(program="tests", pid=os.getpid()))
+    load = Load(requests_per_second=1, p50_ms=1, p99_ms=1)
+
+    def work() -> Load:
+        ends = time.process_time() + 0.1
+        while time.process_time() < ends:
+            pass
+        return load
+
+    turn = measured_turn([service, service], 1000, work)
+
+    assert turn.load == load
+    assert 160 < turn.cpu_us["tests"] < 2000

@@ -14,6 +14,7 @@ from service_kit.settings import (
     Target,
     load_settings,
     unknown_variables,
+    without_password,
 )
 from tests import settings_bounds
 
@@ -155,6 +156,33 @@ def test_the_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> Non
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')} " in text
         assert " ".join(str(field.description).split()) in text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://user:secret@host:5432/stats", "postgresql://user:...@host:5432/stats"),
+        ("postgresql://user:se:c@r/et@host/stats", "postgresql://user:...@host/stats"),
+        ("postgresql://user://x@host/stats", "postgresql://user:...@host/stats"),
+        ("postgresql://:secret@host/stats", "postgresql://:...@host/stats"),
+        ("postgres:user:secret@host", "postgres:...@host"),
+        ("user:sec\nret@host", "user:...@host"),
+        ("postgresql://host/stats?password=secret&user=u", "postgresql://host/stats?password=...&user=u"),
+        ("postgresql://user@host:5432/stats", "postgresql://user@host:5432/stats"),
+        ("sqlite:///data/stats.sqlite3", "sqlite:///data/stats.sqlite3"),
+        ("memory:", "memory:"),
+        ("127.0.0.1:5002", "127.0.0.1:5002"),
+    ],
+)
+def test_a_password_in_a_url_is_not_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+def test_a_refused_setting_is_told_without_the_password_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    line = settings_bounds.refused(Settings, capsys, "--listen-port", "postgres://user:secret@host")
+
+    assert "='postgres://user:...@host'" in line
+    assert "secret" not in line
 
 
 class GrpcSettings(GrpcServiceSettings, CallingSettings):

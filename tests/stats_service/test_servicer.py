@@ -1,11 +1,14 @@
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+"""What is recorded and read over gRPC. test_servicer_refusals.py has bad input, test_servicer_watch.py the streams."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 import structlog
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2
@@ -13,37 +16,45 @@ from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from stats_service.app import running
 from tests.refusal import refusal_of
 from tests.stats_service.conftest import settings_of
+from tests.stats_service.messages import (
+    BUSY,
+    LOST,
+    RANGE,
+    RESIDUE,
+    batch,
+    error,
+    operation,
+    record,
+    record_numbers,
+    total,
+)
 
 if TYPE_CHECKING:
     from service_kit.pb.stats.stats_pb2_grpc import StatsAsyncStub
 
 
-@pytest.fixture(params=["memory:", "sqlite:///{}/stats.sqlite3"], ids=["memory", "sqlite"])
-async def stored_stub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator["StatsAsyncStub"]:
-    """A stub over each kind of store."""
-    settings = settings_of(database_url=request.param.format(tmp_path))
-    async with running(settings) as port, open_channel(f"127.0.0.1:{port}") as channel:
-        yield StatsStub(channel)
+def told(stat: stats_pb2.FibonacciStat) -> stats_pb2.FibonacciStat:
+    """Without the times of day, which the clock gives."""
+    assert stat.first_seen.seconds <= stat.last_seen.seconds
+    assert stat.HasField("first_seen")
+    copy = stats_pb2.FibonacciStat()
+    copy.CopyFrom(stat)
+    copy.ClearField("first_seen")
+    copy.ClearField("last_seen")
+    return copy
 
 
-def record(n: int, **changes: int) -> stats_pb2.NumberRecord:
-    """Two requests of n, one of them a cache hit."""
-    durations = {"total_duration": 3_000_000, "min_duration": 1_000_000, "max_duration": 2_000_000}
-    return stats_pb2.NumberRecord(n=n, **{"count": 2, "cache_hits": 1, **durations, **changes})
-
-
-def batch(*records: stats_pb2.NumberRecord, **changes: Any) -> stats_pb2.RecordRequest:
-    return stats_pb2.RecordRequest(**{"source": "life-1", "sequence": 1, "records": records, **changes})
-
-
-def stat(n: int, request_count: int) -> stats_pb2.FibonacciStat:
+def stat(n: int, request_count: int, cache_hits: int = 1) -> stats_pb2.FibonacciStat:
     """What is told of requests such as those of `record`."""
-    times = {"average_time_ms": 1.5, "min_time_ms": 1, "max_time_ms": 2}
-    return stats_pb2.FibonacciStat(n=n, request_count=request_count, cache_hits=1, **times)
-
-
-async def total(stub: "StatsAsyncStub") -> int:
-    return (await stub.GetStats(Empty())).total_requests
+    return stats_pb2.FibonacciStat(
+        n=n,
+        request_count=request_count,
+        cache_hits=cache_hits,
+        cache_misses=request_count - cache_hits,
+        average_time_ms=1.5,
+        min_time_ms=1,
+        max_time_ms=2,
+    )
 
 
 async def test_a_single_record_is_counted_at_every_call(stored_stub: "StatsAsyncStub") -> None:
@@ -51,18 +62,74 @@ async def test_a_single_record_is_counted_at_every_call(stored_stub: "StatsAsync
         answer = await stored_stub.RecordNo(stats_pb2.RecordRequest(n=10, duration=duration))
         assert answer == stats_pb2.RecordResponse(success=True)
 
-    summary = await stored_stub.GetStats(Empty())
-    both = stats_pb2.FibonacciStat(n=10, request_count=2, average_time_ms=2, min_time_ms=1, max_time_ms=3)
-    assert summary == stats_pb2.StatsResponse(total_requests=2, fibonacci_stats=[both])
+    stats = await stored_stub.GetStats(Empty())
+    [ten] = stats.fibonacci_stats
+    assert (stats.total_requests, ten.request_count, ten.cache_misses) == (2, 2, 2)
+    assert (ten.n, ten.average_time_ms, ten.min_time_ms, ten.max_time_ms) == (10, 2, 1, 3)
+    assert ten.p50_time_ms == pytest.approx(1, rel=1 / 16)
+    assert ten.p99_time_ms == pytest.approx(3, rel=1 / 16)
 
 
 async def test_a_batch_is_counted_in_every_field(stored_stub: "StatsAsyncStub") -> None:
     answer = await stored_stub.RecordNo(batch(record(10), record(20, count=3, total_duration=4_500_000)))
 
-    summary = await stored_stub.GetStats(Empty())
+    stats = await stored_stub.GetStats(Empty())
     assert answer == stats_pb2.RecordResponse(success=True)
-    assert (summary.total_requests, summary.total_cache_hits) == (5, 2)
-    assert list(summary.fibonacci_stats) == [stat(20, 3), stat(10, 2)]
+    assert (stats.total_requests, stats.total_cache_hits) == (5, 2)
+    assert [told(each) for each in stats.fibonacci_stats] == [stat(20, 3), stat(10, 2)]
+    assert told(stats.totals.all) == stat(0, 5, 2)
+    assert stats.totals.numbers == 2
+
+
+async def test_what_is_told_of_a_number_is_all_that_was_recorded_of_it(stored_stub: "StatsAsyncStub") -> None:
+    now = int(time.time())
+    start, end = Timestamp(seconds=now - 20, nanos=250_000_000), Timestamp(seconds=now - 10)
+    # 1 ms and 2 ms, by the buckets of the contract.
+    ten = record(10, cache_hits=0, coalesced=1, buckets=[143, 151], bucket_counts=[1, 1])
+    errors = [error(10, BUSY, 3), error(10, LOST, 1)]
+    await stored_stub.RecordNo(batch(ten, errors=errors, start_time=start, end_time=end))
+
+    number = (await stored_stub.GetNumberStats(stats_pb2.GetNumberStatsRequest(n=10))).stat
+
+    assert (number.n, number.request_count, number.cache_hits, number.coalesced, number.cache_misses) == (
+        10,
+        2,
+        0,
+        1,
+        1,
+    )
+    assert (number.average_time_ms, number.min_time_ms, number.max_time_ms) == (1.5, 1, 2)
+    assert number.p50_time_ms == pytest.approx(1, rel=1 / 16)
+    assert [number.p90_time_ms, number.p99_time_ms] == pytest.approx([2, 2], rel=1 / 16)
+    assert (number.first_seen, number.last_seen) == (start, end)
+    assert [(each.kind, each.count) for each in number.errors] == [(BUSY, 3), (LOST, 1)]
+
+
+async def test_without_a_histogram_no_percentile_is_told(stored_stub: "StatsAsyncStub") -> None:
+    await stored_stub.RecordNo(batch(record(10)))
+
+    number = (await stored_stub.GetNumberStats(stats_pb2.GetNumberStatsRequest(n=10))).stat
+
+    assert not any((number.HasField("p50_time_ms"), number.HasField("p90_time_ms"), number.HasField("p99_time_ms")))
+
+
+async def test_operations_and_errors_are_in_the_totals(stored_stub: "StatsAsyncStub") -> None:
+    await stored_stub.RecordNo(batch(errors=[error(7, LOST, 2)], operations=[operation(RANGE, 4), operation(RESIDUE)]))
+
+    totals = (await stored_stub.GetStats(Empty())).totals
+
+    assert [(each.operation, each.count) for each in totals.operations] == [(RANGE, 4), (RESIDUE, 1)]
+    assert [(each.kind, each.count) for each in totals.all.errors] == [(LOST, 2)]
+    assert (totals.all.request_count, totals.numbers) == (0, 1)
+
+
+async def test_kinds_and_operations_of_a_newer_sender_are_counted(stub: "StatsAsyncStub") -> None:
+    await stub.RecordNo(batch(errors=[error(7, 30, 2)], operations=[operation(29, 4)]))
+
+    totals = (await stub.GetStats(Empty())).totals
+
+    assert [(each.kind, each.count) for each in totals.all.errors] == [(30, 2)]
+    assert [(each.operation, each.count) for each in totals.operations] == [(29, 4)]
 
 
 async def test_a_repeated_batch_succeeds_as_a_duplicate_and_is_counted_once(stored_stub: "StatsAsyncStub") -> None:
@@ -73,132 +140,107 @@ async def test_a_repeated_batch_succeeds_as_a_duplicate_and_is_counted_once(stor
     assert await total(stored_stub) == 4
 
 
-REFUSED = {
-    "n": stats_pb2.RecordRequest(n=-1),
-    "duration": stats_pb2.RecordRequest(n=10, duration=-1),
-    "duration above 10**15": stats_pb2.RecordRequest(n=10, duration=10**15 + 1),
-    "n beside source": batch(record(10), n=10),
-    "duration beside source": batch(record(10), duration=10),
-    "source is missing for records": batch(record(10), source="", sequence=0),
-    "source is missing for sequence": batch(source="", sequence=1),
-    "source of other characters": batch(record(10), source="a b"),
-    "source ends a line": batch(record(10), source="a\n"),
-    "source of 65": batch(record(10), source="a" * 65),
-    "sequence of 0": batch(record(10), sequence=0),
-    "sequence of -1": batch(record(10), sequence=-1),
-    "records are missing": batch(),
-    "records of 1001": batch(*map(record, range(1_001))),
-    "records[1].n is negative": batch(record(10), record(-1)),
-    "records[1].n repeats": batch(record(10), record(10)),
-    "records[2].n falls": batch(record(10), record(11), record(9)),
-    "records[0].count of 0": batch(record(10, count=0, cache_hits=0, total_duration=0)),
-    "records[0].count of -1": batch(record(10, count=-1)),
-    "records[0].count above 10**9": batch(record(10, count=10**9 + 1, total_duration=2 * 10**15)),
-    "records[0].cache_hits above count": batch(record(10, cache_hits=3)),
-    "records[0].cache_hits of -1": batch(record(10, cache_hits=-1)),
-    "records[0].min_duration of -1": batch(record(10, min_duration=-1)),
-    "records[0].max_duration below min": batch(record(10, max_duration=999_999)),
-    "records[1].total_duration too short": batch(record(10), record(20, total_duration=1_999_999)),
-    "records[0].total_duration too long": batch(record(10, total_duration=4_000_001)),
-    "records[0].total_duration above 10**15": batch(record(10, total_duration=10**15 + 1, max_duration=10**15)),
-}
-
-
-@pytest.mark.parametrize(("fault", "request_"), REFUSED.items(), ids=REFUSED)
-async def test_a_record_that_breaks_the_contract_is_refused_by_field_and_nothing_is_applied(
-    stub: "StatsAsyncStub", fault: str, request_: stats_pb2.RecordRequest
-) -> None:
-    refusal = await refusal_of(stub.RecordNo(request_))
-
-    field, *_ = fault.split()
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "RECORD_INVALID")
-    assert refusal.field == field
-    assert refusal.message == f"{field} {refusal.facts['bound']}"
-    assert await stub.GetStats(Empty()) == stats_pb2.StatsResponse()
-
-
-async def test_a_refused_batch_does_not_use_up_its_sequence(stub: "StatsAsyncStub") -> None:
-    await refusal_of(stub.RecordNo(batch(record(10, count=0))))
-
-    assert not (await stub.RecordNo(batch(record(10)))).duplicate
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        batch(record(0), source="A-Za-z0-9._-" + "x" * 52, sequence=2**63 - 1),
-        batch(record(10, total_duration=2_000_000), record(2**31 - 1, total_duration=4_000_000)),
-        batch(record(10, cache_hits=0), record(11, cache_hits=2)),
-        batch(*map(record, range(1_000))),
-        batch(record(10, count=1, total_duration=10**15, min_duration=0, max_duration=10**15)),
-        stats_pb2.RecordRequest(),
-        stats_pb2.RecordRequest(duration=10**15),
-    ],
-    ids=["source", "durations and n", "cache_hits", "records", "total_duration", "empty", "duration"],
-)
-async def test_the_bounds_themselves_are_accepted(stub: "StatsAsyncStub", request_: stats_pb2.RecordRequest) -> None:
-    answer = await stub.RecordNo(request_)
-
-    assert answer == stats_pb2.RecordResponse(success=True)
-    assert await total(stub) == (sum(record.count for record in request_.records) or 1)
-
-
-async def test_no_record_however_large_makes_the_account_unreadable(stored_stub: "StatsAsyncStub") -> None:
-    most = 2**63 - 1
-    codes: set[grpc.StatusCode] = set()
-    await stored_stub.RecordNo(batch(record(10)))
-    for sequence in (2, 3):
-        huge = record(10, count=most, total_duration=0, min_duration=0, max_duration=0)
-        try:
-            await stored_stub.RecordNo(batch(huge, sequence=sequence))
-        except grpc.aio.AioRpcError as error:
-            refused = error.code()
-            assert refused is grpc.StatusCode.INVALID_ARGUMENT
-
-    assert await total(stored_stub) >= 2
-    assert codes <= {grpc.StatusCode.INVALID_ARGUMENT}
-
-
-async def record_numbers(stub: "StatsAsyncStub", count: int) -> None:
-    """So many numbers, each twice, but the first three times."""
-    most = record(0, count=3)
-    for start in range(0, count, 500):
-        records = [record(n) if n else most for n in range(start, min(start + 500, count))]
-        await stub.RecordNo(batch(*records, sequence=start + 1))
-
-
 async def test_get_stats_returns_the_hundred_busiest_and_the_totals_of_all(stored_stub: "StatsAsyncStub") -> None:
     await record_numbers(stored_stub, 150)
 
-    summary = await stored_stub.GetStats(Empty())
+    stats = await stored_stub.GetStats(Empty())
 
-    assert [number.n for number in summary.fibonacci_stats] == list(range(100))
-    assert (summary.total_requests, summary.total_cache_hits) == (301, 150)
+    assert [number.n for number in stats.fibonacci_stats] == list(range(100))
+    assert (stats.total_requests, stats.total_cache_hits, stats.totals.numbers) == (301, 150, 150)
 
 
 @pytest.mark.parametrize(("page_size", "rows"), [(0, 100), (1, 1), (100, 100), (999, 999), (1_000, 1_000)])
 async def test_list_stats_returns_as_many_as_asked(stub: "StatsAsyncStub", page_size: int, rows: int) -> None:
     await record_numbers(stub, 1_100)
 
-    summary = await stub.ListStats(stats_pb2.ListStatsRequest(page_size=page_size))
+    stats = await stub.ListStats(stats_pb2.ListStatsRequest(page_size=page_size))
 
-    assert [number.n for number in summary.fibonacci_stats] == list(range(rows))
-    assert (summary.total_requests, summary.total_cache_hits) == (2_201, 1_100)
+    assert [number.n for number in stats.fibonacci_stats] == list(range(rows))
+    assert (stats.total_requests, stats.total_cache_hits) == (2_201, 1_100)
+    assert stats.next_page_token
 
 
-@pytest.mark.parametrize("page_size", [-1, 1_001, 2**31 - 1, -(2**31)])
-async def test_list_stats_refuses_a_page_size_outside_its_bounds(stub: "StatsAsyncStub", page_size: int) -> None:
-    refusal = await refusal_of(stub.ListStats(stats_pb2.ListStatsRequest(page_size=page_size)))
+@pytest.mark.parametrize("order", stats_pb2.Order.values())
+async def test_the_pages_of_list_stats_have_every_number_once(
+    stored_stub: "StatsAsyncStub", order: stats_pb2.Order.ValueType
+) -> None:
+    await record_numbers(stored_stub, 250)
+    found: list[int] = []
+    request = stats_pb2.ListStatsRequest(order=order)
+    while True:
+        page = await stored_stub.ListStats(request)
+        found += [number.n for number in page.fibonacci_stats]
+        assert page.total_requests == 501
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
 
-    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert (refusal.reason, refusal.field) == ("PAGE_SIZE_OUT_OF_RANGE", "page_size")
-    assert refusal.message == f"page_size must be from 1 to 1000, not {page_size}"
-    assert refusal.facts == {"page_size": str(page_size), "limit": "1000"}
+    falls = order in (stats_pb2.Order.LEAST_BUSY, stats_pb2.Order.N_DESCENDING)
+    assert found == sorted(range(250), reverse=falls)
+
+
+async def test_list_stats_and_get_stats_tell_the_same_first_page(stored_stub: "StatsAsyncStub") -> None:
+    await record_numbers(stored_stub, 150)
+
+    listed, got = await stored_stub.ListStats(stats_pb2.ListStatsRequest()), await stored_stub.GetStats(Empty())
+
+    assert list(listed.fibonacci_stats) == list(got.fibonacci_stats)
+    assert listed.totals == got.totals
+
+
+async def test_what_is_acknowledged_is_in_whatever_is_read_next(stored_stub: "StatsAsyncStub") -> None:
+    """While others read the first page, which is remembered for them."""
+    done = asyncio.Event()
+
+    async def read_all_the_time() -> None:
+        while not done.is_set():
+            await stored_stub.GetStats(Empty())
+
+    reading = [asyncio.create_task(read_all_the_time()) for _ in range(4)]
+    for sequence in range(1, 31):
+        await stored_stub.RecordNo(batch(record(10), sequence=sequence))
+        stats, listed = await asyncio.gather(
+            stored_stub.GetStats(Empty()), stored_stub.ListStats(stats_pb2.ListStatsRequest())
+        )
+        assert stats.total_requests == listed.total_requests == 2 * sequence
+    done.set()
+    await asyncio.gather(*reading)
+
+
+async def test_a_number_that_was_never_asked_for_is_not_found(stored_stub: "StatsAsyncStub") -> None:
+    await stored_stub.RecordNo(batch(record(10)))
+
+    refusal = await refusal_of(stored_stub.GetNumberStats(stats_pb2.GetNumberStatsRequest(n=11)))
+
+    assert refusal.code is grpc.StatusCode.NOT_FOUND
+    assert (refusal.reason, refusal.field, refusal.facts) == ("NUMBER_UNKNOWN", "", {"n": "11"})
+
+
+async def test_list_minutes_tells_what_happened_in_each(stored_stub: "StatsAsyncStub") -> None:
+    this_minute = int(time.time()) // 60 * 60
+    for sequence, minutes_ago in enumerate((3, 3, 1), 1):
+        start = Timestamp(seconds=this_minute - 60 * minutes_ago, nanos=5)
+        await stored_stub.RecordNo(
+            batch(record(10, coalesced=1), errors=[error(10)], sequence=sequence, start_time=start)
+        )
+
+    response = await stored_stub.ListMinutes(stats_pb2.ListMinutesRequest())
+
+    def minute(minutes_ago: int, batches: int) -> stats_pb2.MinuteStat:
+        counts = dict.fromkeys(("cache_hits", "coalesced", "errors"), batches)
+        start = Timestamp(seconds=this_minute - 60 * minutes_ago)
+        return stats_pb2.MinuteStat(start_time=start, request_count=2 * batches, average_time_ms=1.5, **counts)
+
+    assert list(response.minutes) == [minute(3, 2), minute(1, 1)]
 
 
 async def test_of_nothing_recorded_the_account_is_empty(stored_stub: "StatsAsyncStub") -> None:
-    assert await stored_stub.GetStats(Empty()) == stats_pb2.StatsResponse()
-    assert await stored_stub.ListStats(stats_pb2.ListStatsRequest()) == stats_pb2.ListStatsResponse()
+    nothing = stats_pb2.Totals(all=stats_pb2.FibonacciStat(), folded=stats_pb2.FibonacciStat())
+
+    assert await stored_stub.GetStats(Empty()) == stats_pb2.StatsResponse(totals=nothing)
+    listed = await stored_stub.ListStats(stats_pb2.ListStatsRequest())
+    assert listed == stats_pb2.ListStatsResponse(totals=nothing)
+    assert await stored_stub.ListMinutes(stats_pb2.ListMinutesRequest()) == stats_pb2.ListMinutesResponse()
 
 
 async def test_the_line_of_a_batch_says_from_whom_it_was_and_whether_it_was_new() -> None:
@@ -210,3 +252,10 @@ async def test_the_line_of_a_batch_says_from_whom_it_was_and_whether_it_was_new(
     served = [line for line in lines if line["event"] == "rpc.served"]
     assert [(line["source"], line["sequence"], line["requests"]) for line in served] == [("life-1", 1, 4)] * 2
     assert [line["duplicate"] for line in served] == [False, True]
+
+
+async def test_a_number_that_is_not_found_is_no_failure_that_is_logged(stub: "StatsAsyncStub") -> None:
+    with structlog.testing.capture_logs() as lines:
+        await refusal_of(stub.GetNumberStats(stats_pb2.GetNumberStatsRequest(n=11)))
+
+    assert lines == []

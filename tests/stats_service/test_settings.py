@@ -22,9 +22,17 @@ def test_a_value_outside_its_bounds_is_refused_by_name(
     assert f"{variable}='{value}'" in settings_bounds.refused(Settings, capsys)
 
 
-@pytest.mark.parametrize("url", ["stats.sqlite3", "sqlite:///", "sqlite://x", "memory", "postgresql://localhost/stats"])
+@pytest.mark.parametrize("url", ["stats.sqlite3", "sqlite:///", "sqlite://x", "memory", "mysql://localhost/stats"])
 def test_a_database_of_no_known_kind_is_refused(capsys: pytest.CaptureFixture[str], url: str) -> None:
     assert f"STATS_DATABASE_URL='{url}'" in settings_bounds.refused(Settings, capsys, "--database-url", url)
+
+
+@pytest.mark.parametrize("url", ["postgres://user:secret@host/stats", "postgresql:user:sec@ret@host/stats"])
+def test_a_refused_database_is_told_without_its_password(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    line = settings_bounds.refused(Settings, capsys, "--database-url", url)
+
+    assert ":...@host/stats" in line
+    assert "sec" not in line
 
 
 @pytest.mark.parametrize(
@@ -33,9 +41,10 @@ def test_a_database_of_no_known_kind_is_refused(capsys: pytest.CaptureFixture[st
         ("sqlite:///data/stats.sqlite3", Path("data/stats.sqlite3")),
         ("sqlite:////var/lib/stats.sqlite3", Path("/var/lib/stats.sqlite3")),
         ("memory:", None),
+        ("postgresql://localhost/stats", None),
     ],
 )
-def test_the_database_is_a_file_or_memory(url: str, path: Path | None) -> None:
+def test_the_database_is_a_file_or_elsewhere(url: str, path: Path | None) -> None:
     assert load_settings(Settings, program="stats_service", arguments=["--database-url", url]).sqlite_path == path
 
 

@@ -10,22 +10,32 @@ import httpx
 
 WORKERS = 8
 PAUSE_SECONDS = 0.01
+#: Few enough that GET /stats shows them all.
 INDICES = 40
 
 
 class Load:
-    """How many answers of each HTTP status came back; status 0 is a connection that failed."""
+    """How many answers of each HTTP status came back, where status 0 is a connection that failed."""
 
     def __init__(self) -> None:
+        self.asked = 0
         self.statuses: Counter[int] = Counter()
+        #: How often each number was answered.
+        self.numbers: Counter[int] = Counter()
         self._answered = asyncio.Condition()
 
     @property
     def sent(self) -> int:
         return sum(self.statuses.values())
 
-    async def note(self, status: int) -> None:
+    @property
+    def succeeded(self) -> int:
+        return self.statuses[200]
+
+    async def note(self, n: int, status: int) -> None:
         self.statuses[status] += 1
+        if status == 200:
+            self.numbers[n] += 1
         async with self._answered:
             self._answered.notify_all()
 
@@ -45,11 +55,13 @@ async def load(url: str) -> AsyncIterator[Load]:
 
     async def work(client: httpx.AsyncClient) -> None:
         while not stopping.is_set():
+            n = next(indices)
+            result.asked += 1
             try:
-                response = await client.get(f"{url}/fib", params={"n": next(indices)})
-                await result.note(response.status_code)
+                response = await client.get(f"{url}/fib", params={"n": n})
+                await result.note(n, response.status_code)
             except httpx.TransportError:
-                await result.note(0)
+                await result.note(n, 0)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async with httpx.AsyncClient(timeout=30) as client, asyncio.TaskGroup() as group:

@@ -186,6 +186,105 @@ class BatchGetFibResult(_message.Message):
 Global___BatchGetFibResult: _TypeAlias = BatchGetFibResult  # noqa: Y015
 
 @_typing.final
+class ExchangeFibRequest(_message.Message):
+    """A batch in columns, which cost a fraction of what a message for each item does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    N_FIELD_NUMBER: _builtins.int
+    ENCODINGS_FIELD_NUMBER: _builtins.int
+    REQUEST_IDS_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Names the sender; at most 64 of A-Z a-z 0-9 . _ - A batch without one is new whenever it comes."""
+    sequence: _builtins.int
+    """Rises with each batch of the source. The batch that this process answered last for the source gets the same answer
+    when it is sent again, over whatever call, and is not counted again.
+    """
+    @_builtins.property
+    def n(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The indices, with the limits of BatchGetFibRequest."""
+
+    @_builtins.property
+    def encodings(self) -> _containers.RepeatedScalarFieldContainer[Global___Encoding.ValueType]:
+        """How each value is written: as many as the indices."""
+
+    @_builtins.property
+    def request_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names each request in the service's log: as many as the indices, or none."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        sequence: _builtins.int = ...,
+        n: _abc.Iterable[_builtins.int] | None = ...,
+        encodings: _abc.Iterable[Global___Encoding.ValueType] | None = ...,
+        request_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encodings", b"encodings", "n", b"n", "request_ids", b"request_ids", "sequence", b"sequence", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExchangeFibRequest: _TypeAlias = ExchangeFibRequest  # noqa: Y015
+
+@_typing.final
+class ExchangeFibResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ErrorsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        @_builtins.property
+        def value(self) -> _status_pb2.Status: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _status_pb2.Status | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """That of the batch."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """As many as the indices, in their order; empty where an item failed."""
+
+    @_builtins.property
+    def errors(self) -> _containers.MessageMap[_builtins.int, _status_pb2.Status]:
+        """What failed, by position in the batch, from 0."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        values: _abc.Iterable[_builtins.bytes] | None = ...,
+        errors: _abc.Mapping[_builtins.int, _status_pb2.Status] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "sequence", b"sequence", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExchangeFibResponse: _TypeAlias = ExchangeFibResponse  # noqa: Y015
+
+@_typing.final
 class StreamFibRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

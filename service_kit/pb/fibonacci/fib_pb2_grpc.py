@@ -46,6 +46,11 @@ class FibonacciStub:
                 request_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibRequest.SerializeToString,
                 response_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibResponse.FromString,
                 _registered_method=True)
+        self.ExchangeFib = channel.stream_stream(
+                '/fibonacci.Fibonacci/ExchangeFib',
+                request_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.ExchangeFibRequest.SerializeToString,
+                response_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.ExchangeFibResponse.FromString,
+                _registered_method=True)
         self.StreamFib = channel.unary_stream(
                 '/fibonacci.Fibonacci/StreamFib',
                 request_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.StreamFibRequest.SerializeToString,
@@ -91,6 +96,15 @@ class FibonacciServicer:
     def BatchGetFib(self, request, context):
         """Returns one result for each item, in the order asked. An item that fails carries its own status
         beside the answers to the rest; the call itself fails only when the batch is too large.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExchangeFib(self, request_iterator, context):
+        """Answers one batch after another over one long call, for a client that has many: each request message gets one
+        response message, in order. The call fails only when a batch is too large; a stopping server ends it with OK
+        once it has answered what it had read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,6 +159,11 @@ def add_FibonacciServicer_to_server(servicer, server):
                     servicer.BatchGetFib,
                     request_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibRequest.FromString,
                     response_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibResponse.SerializeToString,
+            ),
+            'ExchangeFib': grpc.stream_stream_rpc_method_handler(
+                    servicer.ExchangeFib,
+                    request_deserializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.ExchangeFibRequest.FromString,
+                    response_serializer=service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.ExchangeFibResponse.SerializeToString,
             ),
             'StreamFib': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamFib,
@@ -227,6 +246,33 @@ class Fibonacci:
             '/fibonacci.Fibonacci/BatchGetFib',
             service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibRequest.SerializeToString,
             service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.BatchGetFibResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExchangeFib(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/fibonacci.Fibonacci/ExchangeFib',
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.ExchangeFibRequest.SerializeToString,
+            service__kit_dot_pb_dot_fibonacci_dot_fib__pb2.ExchangeFibResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,11 @@ class FibonacciStub:
     """Returns one result for each item, in the order asked. An item that fails carries its own status
     beside the answers to the rest; the call itself fails only when the batch is too large.
     """
+    ExchangeFib: _grpc.StreamStreamMultiCallable[_fib_pb2.ExchangeFibRequest, _fib_pb2.ExchangeFibResponse]
+    """Answers one batch after another over one long call, for a client that has many: each request message gets one
+    response message, in order. The call fails only when a batch is too large; a stopping server ends it with OK
+    once it has answered what it had read.
+    """
     StreamFib: _grpc.UnaryStreamMultiCallable[_fib_pb2.StreamFibRequest, _fib_pb2.StreamFibResponse]
     """Returns F(n), or a slice of its encoding, in pieces: values of over 1 MiB do not fit one message.
     The errors are those of GetFib; OUT_OF_RANGE where the slice starts behind the end.
@@ -75,6 +80,11 @@ class FibonacciAsyncStub(FibonacciStub):
     BatchGetFib: _aio.UnaryUnaryMultiCallable[_fib_pb2.BatchGetFibRequest, _fib_pb2.BatchGetFibResponse]  # type: ignore[assignment]
     """Returns one result for each item, in the order asked. An item that fails carries its own status
     beside the answers to the rest; the call itself fails only when the batch is too large.
+    """
+    ExchangeFib: _aio.StreamStreamMultiCallable[_fib_pb2.ExchangeFibRequest, _fib_pb2.ExchangeFibResponse]  # type: ignore[assignment]
+    """Answers one batch after another over one long call, for a client that has many: each request message gets one
+    response message, in order. The call fails only when a batch is too large; a stopping server ends it with OK
+    once it has answered what it had read.
     """
     StreamFib: _aio.UnaryStreamMultiCallable[_fib_pb2.StreamFibRequest, _fib_pb2.StreamFibResponse]  # type: ignore[assignment]
     """Returns F(n), or a slice of its encoding, in pieces: values of over 1 MiB do not fit one message.
@@ -115,6 +125,17 @@ class FibonacciServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_fib_pb2.BatchGetFibResponse, _abc.Awaitable[_fib_pb2.BatchGetFibResponse]]:
         """Returns one result for each item, in the order asked. An item that fails carries its own status
         beside the answers to the rest; the call itself fails only when the batch is too large.
+        """
+
+    @_abc_1.abstractmethod
+    def ExchangeFib(
+        self,
+        request_iterator: _MaybeAsyncIterator[_fib_pb2.ExchangeFibRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_fib_pb2.ExchangeFibResponse], _abc.AsyncIterator[_fib_pb2.ExchangeFibResponse]]:
+        """Answers one batch after another over one long call, for a client that has many: each request message gets one
+        response message, in order. The call fails only when a batch is too large; a stopping server ends it with OK
+        once it has answered what it had read.
         """
 
     @_abc_1.abstractmethod

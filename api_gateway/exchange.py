@@ -1,0 +1,66 @@
+"""One long call to fibonacci_service, over which one batch goes after another."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+
+from api_gateway.errors import UpstreamError
+from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest, ExchangeFibResponse
+from service_kit.request_id import METADATA_KEY, new_request_id
+
+if TYPE_CHECKING:
+    from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
+
+#: How long a call stays open. Each new one goes to the next server that serves, so that every replica gets its turn,
+#: and one that has come back soon has work again. To open a call takes as long as one or two batches.
+CALL_SECONDS = 1.0
+
+
+class Exchange:
+    """Opens its call when it is needed and again when it ends. `source` names its batches, and its calls in logs."""
+
+    def __init__(self, *, stub: "FibonacciAsyncStub") -> None:
+        self._stub = stub
+        self._call: Any = None
+        self._open_until = 0.0
+        self.source = new_request_id()
+
+    async def answer(self, batch: ExchangeFibRequest) -> ExchangeFibResponse:
+        """One attempt. Raises UpstreamError."""
+        try:
+            response = await self._exchanged(self._open_call(), batch)
+        except BaseException:
+            self.close()
+            raise
+        if response.sequence != batch.sequence:
+            self.close()
+            raise ValueError(f"batch {batch.sequence} was answered with batch {response.sequence}")
+        return response
+
+    def close(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _open_call(self) -> Any:
+        now = asyncio.get_running_loop().time()
+        if self._call is None or self._call.done() or now > self._open_until:
+            self.close()
+            self._call = self._stub.ExchangeFib(wait_for_ready=True, metadata=((METADATA_KEY, self.source),))
+            self._open_until = now + CALL_SECONDS
+        return self._call
+
+    async def _exchanged(self, call: Any, batch: ExchangeFibRequest) -> ExchangeFibResponse:
+        try:
+            await call.write(batch)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            # gRPC says INTERNAL of what it could not write, whatever the status that the server ended the call with.
+            raise UpstreamError(grpc.StatusCode.UNAVAILABLE, "the call ended before the batch was sent") from None
+        try:
+            response = await call.read()
+        except grpc.aio.AioRpcError as error:
+            raise UpstreamError.from_call(error) from None
+        if response is grpc.aio.EOF:
+            raise UpstreamError(grpc.StatusCode.UNAVAILABLE, "the call ended before the batch was answered")
+        return cast("ExchangeFibResponse", response)

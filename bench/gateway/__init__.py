@@ -1,0 +1,1 @@
+"""GET /fib through the three services at several numbers of connections, beside what does less, in turns."""

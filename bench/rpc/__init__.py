@@ -1,0 +1,1 @@
+"""fibonacci_service for gRPC clients, beside a handler that does nothing."""

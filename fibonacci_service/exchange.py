@@ -1,0 +1,55 @@
+"""Answers batches in columns, each once however often it is sent."""
+
+from collections.abc import Sequence
+
+from cachetools import LRUCache
+
+from fibonacci_service.calculator import Calculator
+from fibonacci_service.errors import ColumnsDiffer, FibonacciError
+from fibonacci_service.item_log import ItemLog
+from fibonacci_service.observations import Computation
+from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest, ExchangeFibResponse
+from service_kit.rpc_status import StatusTable, status_of
+
+#: The sources whose last answer is kept. A gateway has two, and the answer to its largest batch takes 54 kB.
+MAX_SOURCES = 256
+
+
+class Exchange:
+    """Keeps the last answer to each source, which sends its next batch once it has the answer to the one before."""
+
+    def __init__(self, *, calculator: Calculator, status_table: StatusTable, item_log: ItemLog) -> None:
+        self._calculator = calculator
+        self._status_table = status_table
+        self._item_log = item_log
+        self._last: LRUCache[str, ExchangeFibResponse] = LRUCache(MAX_SOURCES)
+
+    async def answer(self, batch: ExchangeFibRequest) -> ExchangeFibResponse:
+        """An item that is refused or fails has its error in the response. Raises ColumnsDiffer or BatchTooLarge."""
+        last = self._last.get(batch.source)
+        if last is not None and last.sequence == batch.sequence:
+            return last
+        response = await self._computed(batch)
+        if batch.source:
+            self._last[batch.source] = response
+        return response
+
+    async def _computed(self, batch: ExchangeFibRequest) -> ExchangeFibResponse:
+        indices, encodings = list(batch.n), list(batch.encodings)
+        if len(encodings) != len(indices):
+            raise ColumnsDiffer("encodings", len(encodings), len(indices))
+        request_ids = batch.request_ids or [""] * len(indices)
+        if len(request_ids) != len(indices):
+            raise ColumnsDiffer("request_ids", len(request_ids), len(indices))
+        outcomes = await self._calculator.compute_each(list(zip(indices, encodings, strict=True)))
+        self._item_log.log(indices, request_ids, outcomes)
+        return self._response(batch.sequence, outcomes)
+
+    def _response(self, sequence: int, outcomes: Sequence[Computation | FibonacciError]) -> ExchangeFibResponse:
+        values = [outcome.encoded.data if isinstance(outcome, Computation) else b"" for outcome in outcomes]
+        response = ExchangeFibResponse(sequence=sequence, values=values)
+        if not all(values):
+            for position, outcome in enumerate(outcomes):
+                if isinstance(outcome, FibonacciError):
+                    response.errors[position].CopyFrom(status_of(outcome, self._status_table))
+        return response

@@ -1,0 +1,107 @@
+"""A TCP proxy on loopback that breaks connections at a chosen moment."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+PIECE_BYTES = 65_536
+
+
+class TcpProxy:
+    """Passes on what clients and the server behind it say to each other, until it is told to break that off."""
+
+    def __init__(self, *, upstream_port: int) -> None:
+        self._upstream_port = upstream_port
+        self._listener: asyncio.Server | None = None
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._relays: set[asyncio.Task[None]] = set()
+        self._bytes_until_cut: int | None = None
+        self._cut = asyncio.Event()
+        self._replies_pass = asyncio.Event()
+        self._replies_pass.set()
+        self._held = asyncio.Event()
+        #: Cuts after which the server had a part of what the client had written at once.
+        self.cut_in_the_middle = 0
+
+    @property
+    def port(self) -> int:
+        if self._listener is None:
+            raise RuntimeError("the proxy was not started")
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def cut_after(self, request_bytes: int) -> None:
+        """Breaks every connection once clients have sent so many bytes more, and returns when that was done."""
+        self._cut.clear()
+        self._bytes_until_cut = request_bytes
+        await self._cut.wait()
+
+    async def hold_replies(self) -> None:
+        """Passes on nothing that the server says until `cut`, and returns when it has said something."""
+        self._held.clear()
+        self._replies_pass.clear()
+        await self._held.wait()
+
+    def cut(self) -> None:
+        """Breaks every connection, with what was held back; new ones are passed on as before."""
+        for writer in self._connections:
+            writer.transport.abort()
+        self._connections.clear()
+        self._bytes_until_cut = None
+        self._cut.set()
+        self._replies_pass.set()
+
+    async def start(self) -> None:
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+
+    async def stop(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        self.cut()
+        await asyncio.gather(*self._relays, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):  # the server may be away
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
+            self._connections |= {writer, server_writer}
+            for relay in (self._requests(reader, server_writer), self._replies(server_reader, writer)):
+                task = asyncio.create_task(relay)
+                self._relays.add(task)
+                task.add_done_callback(self._relays.discard)
+            return
+        writer.transport.abort()
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(PIECE_BYTES):
+                left = self._bytes_until_cut
+                if left is not None and len(piece) >= left:
+                    writer.write(piece[:left])
+                    await writer.drain()
+                    self.cut_in_the_middle += 0 < left < len(piece)
+                    self.cut()
+                    return
+                if left is not None:
+                    self._bytes_until_cut = left - len(piece)
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(PIECE_BYTES):
+                self._held.set()
+                await self._replies_pass.wait()
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def proxying(upstream_port: int) -> AsyncIterator[TcpProxy]:
+    proxy = TcpProxy(upstream_port=upstream_port)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
