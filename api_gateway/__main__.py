@@ -3,6 +3,10 @@
 import os
 import sys
 
+from service_kit.grpc_engine import choose_engine
+
+choose_engine(os.environ)  # before anything loads gRPC
+
 from api_gateway.app import running
 from api_gateway.settings import Settings
 from service_kit.lifecycle import run_service

@@ -119,10 +119,11 @@ class Coalescer:
             self._under_way.remove(batch)
 
     def _sweep(self) -> None:
-        now = asyncio.get_running_loop().time()
-        _fail(self._overdue(now), self._caller.late())
+        loop = asyncio.get_running_loop()
+        if overdue := list(self._overdue(loop.time())):
+            _fail(overdue, self._caller.late())
         busy = self._waiting or self._under_way
-        self._sweep_timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep) if busy else None
+        self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep) if busy else None
 
     def _overdue(self, now: float) -> Iterator[_Asked]:
         for line in (self._waiting, *self._under_way):

@@ -21,19 +21,19 @@ class Tally:
     #: The histogram: how many times fell into which bucket.
     buckets: dict[int, int] = field(default_factory=dict)
 
-    def add(self, duration_ns: int, origin: Origin) -> None:
-        self.count += 1
-        self.total_ns += duration_ns
+    def add(self, duration_ns: int, origin: Origin, times: int = 1) -> None:
+        self.count += times
+        self.total_ns += duration_ns * times
         if duration_ns < self.min_ns:  # noqa: PLR1730 - this is the hot path, and min() takes a call
             self.min_ns = duration_ns
         if duration_ns > self.max_ns:  # noqa: PLR1730 - likewise
             self.max_ns = duration_ns
         bucket = bucket_of(duration_ns)
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + times
         if origin == "cache":
-            self.cache_hits += 1
+            self.cache_hits += times
         elif origin == "coalesced":
-            self.coalesced += 1
+            self.coalesced += times
 
 
 def bucket_of(duration_ns: int) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from fibonacci_service.cache import EncodedValue, Key, ValueCache
@@ -58,9 +59,24 @@ class Calculator:
     async def compute_each(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
         """Answers every request in order; one that is refused or fails leaves its error in its place.
 
-        Raises BatchTooLarge before anything is computed.
+        Equal requests share one outcome. Raises BatchTooLarge before anything is computed.
         """
         self._check_batch(requests)
+        distinct = list(dict.fromkeys(requests))
+        if len(distinct) == len(requests):
+            return await self._outcomes(distinct)
+        repeats = Counter(requests)
+        repeats.subtract(distinct)
+        try:
+            outcomes = dict(zip(distinct, await self._outcomes(distinct), strict=True))
+        except (Exception, asyncio.CancelledError) as error:
+            self._abandon(repeats.elements(), error)
+            raise
+        for request, times in repeats.items():
+            self._observe_repeats(outcomes[request], request, times)
+        return [outcomes[request] for request in requests]
+
+    async def _outcomes(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
         outcomes = await self._quick_outcomes(requests)
         dear = [position for position, outcome in enumerate(outcomes) if outcome is None]
         later = await asyncio.gather(*(self._outcome_in_workers(*requests[position]) for position in dear))
@@ -139,6 +155,17 @@ class Calculator:
             observer.record(computation)
         return computation
 
+    def _observe_repeats(self, outcome: Computation | FibonacciError, request: Request, times: int) -> None:
+        """Tells of further requests in a batch that share an outcome; of a refused one there is nothing to tell."""
+        match outcome:
+            case Computation() if times:
+                origin: Origin = "cache" if outcome.cached else "coalesced"
+                repeated = Computation(outcome.n, outcome.encoded, origin, outcome.duration_ns)
+                for observer in self._observers:
+                    observer.record(repeated, times)
+            case FibonacciError():
+                self._abandon([request] * times, outcome)
+
     def _fail(self, n: int, error: BaseException) -> None:
         failure = Failure(n, failure_kind(error))
         for observer in self._observers:
@@ -165,6 +192,9 @@ class Calculator:
         if len(requests) > MAX_BATCH_ITEMS:
             raise BatchTooLarge(size=len(requests), limit=MAX_BATCH_ITEMS, unit="items")
         # Decimal is the longer encoding; an index that will be refused adds next to nothing.
+        longest = min(max((n for n, _ in requests), default=0), self._max_index)
+        if len(requests) * predicted_bytes(longest, Encoding.DECIMAL) <= MAX_BATCH_BYTES:
+            return
         size = sum(predicted_bytes(n, Encoding.DECIMAL) for n, _ in requests if 0 <= n <= self._max_index)
         if size > MAX_BATCH_BYTES:
             raise BatchTooLarge(size=size, limit=MAX_BATCH_BYTES, unit="bytes of values")

@@ -1,6 +1,6 @@
 """The log lines of the items of a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -19,7 +19,7 @@ class ItemLog:
         self._request_log = request_log
 
     def log(
-        self, indices: Sequence[int], request_ids: Sequence[str], outcomes: Sequence[Computation | FibonacciError]
+        self, indices: Iterable[int], request_ids: Iterable[str], outcomes: Sequence[Computation | FibonacciError]
     ) -> None:
         # By default no item of a batch has a line, and looking at each would cost as much as computing it.
         if self._request_log.passes_over_quick and not any(map(_is_dear, outcomes)):

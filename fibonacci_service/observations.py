@@ -67,7 +67,9 @@ class Operation(enum.IntEnum):
 class Observer(Protocol):
     """Is told every fact once, on the event loop, in the middle of an answer: it neither waits nor raises."""
 
-    def record(self, computation: Computation) -> None: ...
+    def record(self, computation: Computation, times: int = 1) -> None:
+        """One answered request, or so many that were alike."""
+        ...
 
     def record_failure(self, failure: Failure) -> None: ...
 

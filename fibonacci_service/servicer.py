@@ -88,9 +88,12 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
         asked = [(item.request.n, item.request.encoding) for item in request.items]
         outcomes = await self._calculator.compute_each(asked)
         note(items=len(outcomes))
-        self._item_log.log([n for n, _ in asked], [item.request_id for item in request.items], outcomes)
-        encodings = (encoding for _, encoding in asked)
-        return fib_pb2.BatchGetFibResponse(results=map(_result, outcomes, encodings))
+        self._item_log.log((n for n, _ in asked), (item.request_id for item in request.items), outcomes)
+        results = {
+            request: _result(outcome, request[1])
+            for request, outcome in dict(zip(asked, outcomes, strict=True)).items()
+        }
+        return fib_pb2.BatchGetFibResponse(results=[results[request] for request in asked])
 
     async def ExchangeFib(
         self, requests: AsyncIterator[fib_pb2.ExchangeFibRequest], context: Any

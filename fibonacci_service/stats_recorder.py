@@ -63,17 +63,17 @@ class StatsRecorder:
         """Counted from what waits, number by number, so that the three sums can be held against `served`."""
         return self._outbox.request_count + self._open.request_count
 
-    def record(self, computation: Computation) -> None:
-        """Adds one answer to its number's tally: two look-ups and some additions, never a wait."""
-        self.served += 1
+    def record(self, computation: Computation, times: int = 1) -> None:
+        """Adds answers to their number's tally: two look-ups and some additions, never a wait."""
+        self.served += times
         tally = self._open.tallies.get(computation.n)
         if tally is None:
             if self._full:
-                self.dropped += 1
-                self._overflowed += 1
+                self.dropped += times
+                self._overflowed += times
                 return
             tally = self._open.tallies[computation.n] = Tally()
-        tally.add(computation.duration_ns, computation.origin)
+        tally.add(computation.duration_ns, computation.origin, times)
 
     def record_failure(self, failure: Failure) -> None:
         if self._full and (failure.n, failure.kind) not in self._open.failures:

@@ -1,11 +1,10 @@
-"""Which of its two I/O engines gRPC runs on: the older one hands a message to asyncio in two thirds of the time."""
+"""Which of its two I/O engines gRPC runs on: the older one hands a message to asyncio in two thirds of the time.
+
+The newer one wakes a thread of its own for what a socket has, and that one wakes asyncio's.
+"""
 
 from collections.abc import MutableMapping
-
-import grpc
-import structlog
-
-log = structlog.get_logger()
+from importlib.metadata import version
 
 VARIABLE = "GRPC_EXPERIMENTS"
 OLDER_ENGINE = "-event_engine_client,-event_engine_listener"
@@ -14,10 +13,6 @@ TESTED_RELEASES = ("1.85.",)
 
 
 def choose_engine(environment: MutableMapping[str, str]) -> None:
-    """Has to come before the first channel or server. What the environment says already, wins."""
-    if environment.get(VARIABLE) is not None:
-        log.info("grpc.engine_chosen", experiments=environment[VARIABLE])
-    elif grpc.__version__.startswith(TESTED_RELEASES):
-        environment[VARIABLE] = OLDER_ENGINE
-    else:
-        log.warning("grpc.engine_default", release=grpc.__version__, tested=TESTED_RELEASES)
+    """Has to come before grpc is imported, which reads it then. What the environment says already, wins."""
+    if version("grpcio").startswith(TESTED_RELEASES):
+        environment.setdefault(VARIABLE, OLDER_ENGINE)

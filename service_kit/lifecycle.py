@@ -13,7 +13,6 @@ from typing import NoReturn
 import structlog
 import uvloop
 
-from service_kit.grpc_engine import choose_engine
 from service_kit.logs import configure_logging
 from service_kit.settings import S, ServiceSettings, load_settings, unknown_variables
 
@@ -41,7 +40,6 @@ def run_service(
     """
     settings = load_settings(settings_type, program=program, arguments=arguments)
     configure_logging(service=program, level=settings.log_level, log_format=settings.log_format)
-    choose_engine(os.environ)
     for name, nearest in unknown_variables(settings_type, environment).items():
         log.warning("setting.unknown", name=name, nearest=nearest)
     try:
@@ -97,15 +95,15 @@ async def supervise(name: str, work: Callable[[], Awaitable[None]]) -> NoReturn:
         await asyncio.sleep(RESTART_DELAY_SECONDS)
 
 
-def bind_socket(settings: ServiceSettings) -> socket.socket:
-    """A listening TCP socket that no other process shares, so that a port in use is seen.
+def bind_socket(settings: ServiceSettings, *, reuse_port: bool = False) -> socket.socket:
+    """A listening TCP socket that no other process shares unless `reuse_port` says so: a port in use is seen.
 
     Raises CannotStart with the port, the reason and the setting that changes it.
     """
     host, port = settings.listen_host, settings.listen_port
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=2048)
+        listener = socket.create_server(address[:2], family=family, backlog=2048, reuse_port=reuse_port)
         # Connections inherit it. Without it an answer in two writes waits 40 ms for the client's acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:

@@ -3,6 +3,10 @@
 import os
 import sys
 
+from service_kit.grpc_engine import choose_engine
+
+choose_engine(os.environ)  # before anything loads gRPC
+
 from service_kit.lifecycle import run_service
 from stats_service.app import running
 from stats_service.settings import Settings

@@ -30,7 +30,7 @@ def variable(service: str, name: str) -> str:
 def environment_lines(service: str) -> str:
     """The section of .env.example: for each setting its meaning and bounds, then its assignment, commented out."""
     return "\n".join(
-        f"# {field.description} ({bounds(field)})\n#{variable(service, name)}={field.default}\n"
+        f"# {field.description} ({bounds(field)})\n#{variable(service, name)}={default(field)}\n"
         for name, field in SERVICES[service].model_fields.items()
     )
 
@@ -38,16 +38,27 @@ def environment_lines(service: str) -> str:
 def table(service: str) -> str:
     """The table of docs/operations.md."""
     return TABLE_HEAD + "".join(
-        f"| `{variable(service, name)}` | `--{name.replace('_', '-')}` | `{field.default}` | {bounds(field)} "
+        f"| `{variable(service, name)}` | `--{name.replace('_', '-')}` | {quoted(default(field))} | {bounds(field)} "
         f"| {field.description} |\n"
         for name, field in SERVICES[service].model_fields.items()
     )
+
+
+def quoted(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def default(field: FieldInfo) -> str:
+    """As it is written in the environment."""
+    return str(field.default).lower() if field.annotation is bool else str(field.default)
 
 
 def bounds(field: FieldInfo) -> str:
     """What is allowed, in words; the form of a text is left to the description."""
     if choices := get_args(field.annotation):
         return ", ".join(choices)
+    if field.annotation is bool:
+        return "true, false"
     limits = {
         key: getattr(limit, key)
         for limit in field.metadata

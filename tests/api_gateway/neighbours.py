@@ -82,6 +82,7 @@ class TinyFibonacci(fib_pb2_grpc.FibonacciServicer):
         self.batches: list[list[int]] = []
         self.request_ids: list[str] = []
         self.item_ids: list[str] = []
+        self.batch_names: list[tuple[str, int]] = []
 
     @property
     def calls(self) -> int:
@@ -99,6 +100,24 @@ class TinyFibonacci(fib_pb2_grpc.FibonacciServicer):
         self.item_ids.extend(item.request_id for item in request.items)
         await self.before(context)
         return fib_pb2.BatchGetFibResponse(results=[self._result(item.request.n) for item in request.items])
+
+    async def ExchangeFib(
+        self, requests: AsyncIterator[fib_pb2.ExchangeFibRequest], context: Any
+    ) -> AsyncIterator[fib_pb2.ExchangeFibResponse]:
+        async for batch in requests:
+            self.batches.append(list(batch.n))
+            self.request_ids.append(_request_id(context))
+            self.item_ids.extend(batch.request_ids)
+            self.batch_names.append((batch.source, batch.sequence))
+            await self.before(context)
+            yield self.exchanged(batch)
+
+    def exchanged(self, batch: fib_pb2.ExchangeFibRequest) -> fib_pb2.ExchangeFibResponse:
+        return fib_pb2.ExchangeFibResponse(
+            sequence=batch.sequence,
+            values=[b"" if n in self.errors else self._response(n).value for n in batch.n],
+            errors={position: self.errors[n] for position, n in enumerate(batch.n) if n in self.errors},
+        )
 
     async def StreamFib(
         self, request: fib_pb2.StreamFibRequest, context: Any

@@ -89,11 +89,19 @@ class StreamingFibonacci(fib_pb2_grpc.FibonacciServicer):
         self.calls.append(("GetFib", request.n, request.encoding))
         return fib_pb2.FibonacciResponse(value=self._encoded(request))
 
+    async def ExchangeFib(
+        self, requests: AsyncIterator[fib_pb2.ExchangeFibRequest], context: Any
+    ) -> AsyncIterator[fib_pb2.ExchangeFibResponse]:
+        async for batch in requests:
+            asked = [
+                fib_pb2.FibonacciRequest(n=n, encoding=encoding)
+                for n, encoding in zip(batch.n, batch.encodings, strict=True)
+            ]
+            self.calls += [("ExchangeFib", one.n, one.encoding) for one in asked]
+            yield fib_pb2.ExchangeFibResponse(sequence=batch.sequence, values=map(self._encoded, asked))
+
     async def BatchGetFib(self, request: fib_pb2.BatchGetFibRequest, context: Any) -> fib_pb2.BatchGetFibResponse:
-        asked = [item.request for item in request.items]
-        self.calls += [("BatchGetFib", one.n, one.encoding) for one in asked]
-        answers = [fib_pb2.FibonacciResponse(value=self._encoded(one)) for one in asked]
-        return fib_pb2.BatchGetFibResponse(results=[fib_pb2.BatchGetFibResult(response=one) for one in answers])
+        raise NotImplementedError
 
     async def StreamFib(
         self, request: fib_pb2.StreamFibRequest, context: Any

@@ -1,18 +1,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import grpc
 import pytest
 from google.rpc.status_pb2 import Status
 
-from api_gateway.coalescer import MAX_BATCH_ITEMS, Coalescer
-from api_gateway.errors import ServiceUnavailable, UpstreamError
+from api_gateway.coalescer import EXCHANGES, MAX_BATCH_ITEMS, Coalescer
+from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, UpstreamError
+from api_gateway.exchange import Exchange
+from api_gateway.retries import Caller
 from service_kit.grpc_channel import open_channel
-from service_kit.pb.fibonacci.fib_pb2 import DECIMAL, BatchGetFibRequest, BatchGetFibResponse, FibonacciRequest
+from service_kit.pb.fibonacci.fib_pb2 import DECIMAL, ExchangeFibRequest, ExchangeFibResponse
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
-from tests.api_gateway.neighbours import Gate, TinyFibonacci, failing, gateway_to, serving, until_ready
+from tests.api_gateway.neighbours import Gate, TinyFibonacci, failing, gateway_to, hang, serving, until_ready
+
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 
 class Coalesced:
@@ -22,8 +25,7 @@ class Coalesced:
         self._coalescer = coalescer
 
     async def get(self, n: int) -> bytes:
-        deadline = asyncio.get_running_loop().time() + 20
-        return (await self._coalescer.get(FibonacciRequest(n=n, encoding=DECIMAL), deadline)).value
+        return await self._coalescer.ask(n, DECIMAL)
 
     async def waiting(self, *indices: int) -> list[asyncio.Task[bytes]]:
         """Requests that have run to their first wait: they are sent, or they wait in the queue."""
@@ -32,7 +34,7 @@ class Coalesced:
         return tasks
 
     async def fill(self, gate: Gate) -> list[asyncio.Task[bytes]]:
-        """Puts two batches in flight, of n = 1 and n = 2, that the service holds: whatever comes next waits."""
+        """Puts a batch on each exchange, of n = 1 and n = 2, that the service holds: whatever comes next waits."""
         first = await self.waiting(1)
         await gate.holds(1)
         second = await self.waiting(2)
@@ -41,10 +43,20 @@ class Coalesced:
 
 
 @asynccontextmanager
-async def coalescing(fibonacci: TinyFibonacci, *, max_waiting: int = 1_000) -> AsyncIterator[Coalesced]:
-    async with serving(fibonacci) as target, open_channel(target) as channel:
-        stub = FibonacciStub(channel)
-        yield Coalesced(Coalescer(stub=stub, service="fibonacci_service", max_waiting=max_waiting))
+async def coalescing_to(
+    target: str, *, max_waiting: int = 1_000, deadline_seconds: float = 20
+) -> AsyncIterator[Coalesced]:
+    async with open_channel(target) as channel:
+        exchanges = [Exchange(stub=FibonacciStub(channel)) for _ in range(EXCHANGES)]
+        caller = Caller(service="fibonacci_service", channel=channel, deadline_seconds=deadline_seconds)
+        async with Coalescer(exchanges=exchanges, caller=caller, max_waiting=max_waiting) as coalescer:
+            yield Coalesced(coalescer)
+
+
+@asynccontextmanager
+async def coalescing(fibonacci: TinyFibonacci, **limits: float) -> AsyncIterator[Coalesced]:
+    async with serving(fibonacci) as target, coalescing_to(target, **limits) as coalesced:  # type: ignore[arg-type]
+        yield coalesced
 
 
 async def test_requests_that_arrive_while_two_batches_are_in_flight_share_the_next() -> None:
@@ -130,15 +142,98 @@ async def test_the_error_of_a_whole_batch_reaches_each_of_its_requests() -> None
         assert await coalesced.get(8) == b"21"
 
 
-async def test_an_answer_of_another_length_than_its_batch_is_nobodys() -> None:
-    class Forgetful(TinyFibonacci):
-        async def BatchGetFib(self, request: BatchGetFibRequest, context: Any) -> BatchGetFibResponse:
-            response = await super().BatchGetFib(request, context)
-            return BatchGetFibResponse(results=response.results[1:])
+class Forgetful(TinyFibonacci):
+    def exchanged(self, batch: ExchangeFibRequest) -> ExchangeFibResponse:
+        response = super().exchanged(batch)
+        return ExchangeFibResponse(sequence=batch.sequence, values=response.values[1:])
 
-    async with coalescing(Forgetful()) as coalesced:
+
+class Confused(TinyFibonacci):
+    def exchanged(self, batch: ExchangeFibRequest) -> ExchangeFibResponse:
+        response = super().exchanged(batch)
+        response.sequence -= 1
+        return response
+
+
+@pytest.mark.parametrize("servicer", [Forgetful, Confused])
+async def test_an_answer_that_does_not_fit_its_batch_is_nobodys(servicer: type[TinyFibonacci]) -> None:
+    async with coalescing(servicer()) as coalesced:
         outcomes = await asyncio.gather(*map(coalesced.get, (6, 7)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ValueError, ValueError]
+
+
+async def test_a_batch_that_is_sent_again_is_the_same_to_its_name() -> None:
+    fibonacci = TinyFibonacci(failing(UNAVAILABLE, times=2))
+    async with coalescing(fibonacci) as coalesced:
+        assert await asyncio.gather(*map(coalesced.get, (6, 7))) == [b"8", b"13"]
+        assert await coalesced.get(8) == b"21"
+    assert fibonacci.batches == [[6, 7]] * 3 + [[8]]
+    assert len(set(fibonacci.batch_names[:3])) == 1
+    assert fibonacci.batch_names[3] not in fibonacci.batch_names[:3]
+
+
+async def test_a_call_that_the_server_ended_is_opened_again() -> None:
+    class Brief(TinyFibonacci):
+        """Ends each call after one answer, as a stopping server would."""
+
+        async def ExchangeFib(
+            self, requests: AsyncIterator[ExchangeFibRequest], context: object
+        ) -> AsyncIterator[ExchangeFibResponse]:
+            async for response in super().ExchangeFib(requests, context):
+                yield response
+                return
+
+    fibonacci = Brief()
+    async with coalescing(fibonacci) as coalesced:
+        assert [await coalesced.get(n) for n in range(30)] == [await coalesced.get(n) for n in range(30)]
+    assert len(fibonacci.batches) == 60
+
+
+async def test_every_request_is_given_up_at_its_own_deadline() -> None:
+    fibonacci = TinyFibonacci(hang)
+    loop = asyncio.get_running_loop()
+    lasted: list[float] = []
+
+    async def lasting(n: int) -> None:
+        started = loop.time()
+        with pytest.raises(DeadlineExceeded):
+            await coalesced.get(n)
+        lasted.append(loop.time() - started)
+
+    async with coalescing(fibonacci, deadline_seconds=0.5) as coalesced, asyncio.TaskGroup() as group:
+        for n in range(10):
+            group.create_task(lasting(n))
+            await asyncio.sleep(0.07)
+    assert len(lasted) == 10
+    assert min(lasted) >= 0.5
+    assert max(lasted) < 0.9
+
+
+async def test_two_servers_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api_gateway.exchange.CALL_SECONDS", 0.005)
+    first, second = TinyFibonacci(), TinyFibonacci()
+    async with (
+        serving(first) as target,
+        serving(second) as other,
+        coalescing_to(f"ipv4:{target},{other}") as coalesced,
+        asyncio.timeout(20),
+    ):
+        while min(len(first.batches), len(second.batches)) < 100:
+            await coalesced.get(1)
+    assert max(len(first.batches), len(second.batches)) < 400
+
+
+async def test_a_server_that_comes_later_gets_work_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api_gateway.exchange.CALL_SECONDS", 0.01)
+    first, second = TinyFibonacci(), TinyFibonacci()
+    async with serving(first) as target:
+        async with serving(TinyFibonacci()) as other:
+            pass
+        async with coalescing_to(f"ipv4:{target},{other}") as coalesced:
+            await coalesced.get(1)
+            async with serving(second, target=other), asyncio.timeout(20):
+                while not second.batches:
+                    await coalesced.get(1)
 
 
 async def test_one_request_more_than_may_wait_is_refused_at_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 from api_gateway.app import running
 from api_gateway.settings import Settings
 from service_kit.lifecycle import CannotStart
-from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
+from tests.api_gateway.neighbours import TinyFibonacci, connect, gateway_to
 
 
 async def test_a_port_in_use_is_named_with_the_setting_that_chooses_another() -> None:
@@ -15,6 +15,25 @@ async def test_a_port_in_use_is_named_with_the_setting_that_chooses_another() ->
         with pytest.raises(CannotStart, match=rf"port {port}: .*GATEWAY_LISTEN_PORT"):
             async with running(Settings(listen_port=port or 0)):
                 pass
+
+
+async def test_two_gateways_share_a_port_where_both_say_so() -> None:
+    first, second = TinyFibonacci(), TinyFibonacci()
+    async with gateway_to(first, reuse_port=True) as client:
+        port = client.base_url.port
+        async with gateway_to(second, reuse_port=True, listen_port=port):
+            async with asyncio.timeout(20):
+                while not (first.batches and second.batches):
+                    await ask_over_a_new_connection(client.base_url)
+        assert (await client.get("/livez")).status_code == 200
+        with pytest.raises(CannotStart, match=f"port {port}: "):
+            async with running(Settings(listen_port=port or 0)):
+                pass
+
+
+async def ask_over_a_new_connection(url: httpx.URL) -> None:
+    async with connect(str(url)) as client:
+        assert (await client.get("/fib?n=10")).status_code == 200
 
 
 @pytest.mark.asyncio(loop_scope="module")

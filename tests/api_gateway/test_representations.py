@@ -92,7 +92,7 @@ async def test_a_number_comes_over_the_call_that_fits_its_size(
     for n, accept in ((1_000, TEXT), (1_001, OCTETS), (LARGE_N, OCTETS), (LARGE_N, TEXT), (LARGE_BINARY_N, OCTETS)):
         await client.get(f"/fib?n={n}", headers=accept)
     assert fibonacci.calls == [
-        ("BatchGetFib", 1_000, DECIMAL),
+        ("ExchangeFib", 1_000, DECIMAL),
         ("GetFib", 1_001, BIG_ENDIAN),
         ("GetFib", LARGE_N, BIG_ENDIAN),
         ("StreamFib", LARGE_N, DECIMAL),

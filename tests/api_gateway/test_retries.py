@@ -77,7 +77,7 @@ async def test_one_deadline_bounds_every_attempt_together() -> None:
     assert all(1 <= calls <= 2 for calls in (len(fibonacci.batches), len(fibonacci.alone), stats.calls))
 
 
-@each_call
+@pytest.mark.parametrize(("path", "tiny"), [("/fib?n=5000", TinyFibonacci), ("/stats", TinyStats)])
 async def test_a_service_is_told_how_long_its_answer_is_waited_for(path: str, tiny: Tiny) -> None:
     told: list[float] = []
 

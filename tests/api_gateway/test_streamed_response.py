@@ -70,7 +70,7 @@ async def test_a_stream_that_fails_breaks_the_connection(
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(f"/fib?n={LARGE_N}", headers=headers)
         assert (await client.get("/fib?n=10")).status_code == 200
-    assert [call[0] for call in servicer.calls] == ["StreamFib", "BatchGetFib"]
+    assert [call[0] for call in servicer.calls] == ["StreamFib", "ExchangeFib"]
     broken = [entry for entry in log_entries if entry["event"] == "http.broken_off"]
     assert broken == [
         {

@@ -11,8 +11,8 @@ class Observed:
     failures: list[Failure] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
 
-    def record(self, computation: Computation) -> None:
-        self.computations.append(computation)
+    def record(self, computation: Computation, times: int = 1) -> None:
+        self.computations += [computation] * times
 
     def record_failure(self, failure: Failure) -> None:
         self.failures.append(failure)

@@ -15,6 +15,7 @@ EXAMPLES: list[tuple[FibonacciError, str | None, dict[str, str]]] = [
     (errors.RangeTooHigh(7, 5), "count", {"end": "7", "limit": "5"}),
     (errors.SliceOutOfRange("offset", 7, 5), "offset", {"value": "7", "total": "5"}),
     (errors.BatchTooLarge(size=7, limit=5, unit="items"), "items", {"size": "7", "limit": "5", "unit": "items"}),
+    (errors.ColumnsDiffer("encodings", 7, 5), "encodings", {"size": "7", "items": "5"}),
     (errors.NumeralMalformed("modulus", "-7"), "modulus", {"excerpt": "-7"}),
     (errors.NumeralTooLong("modulus", 7, 5), "modulus", {"length": "7", "limit": "5"}),
     (errors.NumeralTooSmall("modulus", 0, 1), "modulus", {"number": "0", "least": "1"}),

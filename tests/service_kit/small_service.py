@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from pydantic_settings import SettingsConfigDict
 
@@ -16,6 +17,7 @@ from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
 from service_kit.rpc_status import StatusTable
 from service_kit.settings import LogRequests, ServiceSettings
+from service_kit.tls import listening_tls
 
 if TYPE_CHECKING:
     from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
@@ -39,6 +41,13 @@ class SmallServicer(fib_pb2_grpc.FibonacciServicer):
     async def BatchGetFib(self, request: fib_pb2.BatchGetFibRequest, context: Any) -> fib_pb2.BatchGetFibResponse:
         return fib_pb2.BatchGetFibResponse()
 
+    async def ExchangeFib(
+        self, requests: AsyncIterator[fib_pb2.ExchangeFibRequest], context: Any
+    ) -> AsyncGenerator[fib_pb2.ExchangeFibResponse, None]:
+        """One answer for each message, with what is answered to each of its numbers."""
+        async for request in requests:
+            yield fib_pb2.ExchangeFibResponse(values=[b"%d" % await self._answer(n) for n in request.n])
+
     async def StreamFib(
         self, request: fib_pb2.StreamFibRequest, context: Any
     ) -> AsyncGenerator[fib_pb2.StreamFibResponse, None]:
@@ -58,6 +67,9 @@ class SmallServicer(fib_pb2_grpc.FibonacciServicer):
 
     async def DescribeFib(self, request: fib_pb2.DescribeFibRequest, context: Any) -> fib_pb2.DescribeFibResponse:
         return fib_pb2.DescribeFibResponse()
+
+    async def GetRecorder(self, request: Empty, context: Any) -> fib_pb2.RecorderResponse:
+        return fib_pb2.RecorderResponse()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,16 @@ class SmallClient:
         """The call that asks for so many answers."""
         return self.stub.StreamRange(fib_pb2.StreamRangeRequest(start=start, count=count), **call)
 
+    def exchange(self, **call: Any) -> Any:
+        """A call that takes one message after another."""
+        return self.stub.ExchangeFib(**call)
+
+
+async def exchanged(call: Any, *numbers: int) -> list[int]:
+    """What is answered to one message on the call."""
+    await call.write(fib_pb2.ExchangeFibRequest(n=numbers))
+    return [int(value) for value in (await call.read()).values]
+
 
 @asynccontextmanager
 async def listening(
@@ -87,13 +109,22 @@ async def listening(
 ) -> AsyncIterator[int]:
     """Serves, and yields the port. It waits for nothing on leaving, unless the changed settings say so."""
     settings = Settings(**{"listen_port": 0, "drain_delay_seconds": 0, **changes})
-    async with serving(
-        settings,
-        service_name=NAME,
-        register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
-        interceptors=[ServerInterceptor(status_table=table or {}, request_log=RequestLog(policy=policy))],
-    ) as port:
+    async with (
+        listening_tls(settings) as certificates,
+        serving(
+            settings,
+            service_name=NAME,
+            register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
+            interceptors=[_interceptor(settings, table or {}, policy)],
+            certificates=certificates,
+        ) as port,
+    ):
         yield port
+
+
+def _interceptor(settings: Settings, table: StatusTable, policy: LogRequests) -> ServerInterceptor:
+    request_log = RequestLog(policy=policy)
+    return ServerInterceptor(status_table=table, request_log=request_log, admitted_names=settings.admitted_names)
 
 
 @asynccontextmanager

@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -26,16 +27,16 @@ def settings_of(**changes: Any) -> Settings:
     return Settings(**{"listen_port": 0, "drain_delay_seconds": 0, "database_url": "memory:", **changes})
 
 
+async def make_tables(database_url: str) -> None:
+    async with opened(database_url, Clock()):
+        pass
+
+
 @pytest.fixture(scope="session")
 def used_database(postgres: Postgres) -> str:
     """One database of PostgreSQL with the tables of the account, for tests that do not mind what was in them."""
     url = postgres.new_database()
-
-    async def make_tables() -> None:
-        async with opened(url, Clock()):
-            pass
-
-    asyncio.run(make_tables())
+    asyncio.run(make_tables(url))
     return url
 
 
@@ -45,12 +46,22 @@ def emptied_database(postgres: Postgres, used_database: str) -> str:
     return used_database
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the tables of the account, to be copied: making them takes longer than most tests."""
+    path = tmp_path_factory.mktemp("empty") / "stats.sqlite3"
+    asyncio.run(make_tables(f"sqlite:///{path}"))
+    return path
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Each kind of database, and empty."""
+    if request.param == "memory":
+        return "memory:"
     if request.param == "postgresql":
         return str(request.getfixturevalue("emptied_database"))
-    return {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/stats.sqlite3"}[request.param]
+    return f"sqlite:///{shutil.copy(request.getfixturevalue('empty_file'), tmp_path)}"
 
 
 @pytest.fixture

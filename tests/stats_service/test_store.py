@@ -4,9 +4,6 @@ How it is read is in test_store_pages.py, and what keeps it small in test_store_
 """
 
 import asyncio
-import gc
-from collections.abc import Coroutine, Iterator
-from typing import Any
 
 import pytest
 
@@ -15,7 +12,6 @@ from stats_service.errors import NumberUnknown
 from stats_service.measures import MAX_DURATION_NS, MOST, Measures, NumberMeasures
 from stats_service.records import NumberRecord, OperationRecord, single
 from stats_service.store import StatsStore, Tidied
-from stats_service.store_memory import MemoryStore
 from stats_service.summary import Page, Totals
 from tests.stats_service.accounts import (
     NOON,
@@ -263,43 +259,3 @@ async def test_the_counts_of_a_forgotten_source_stay(open_store: OpenStore, cloc
     assert (await store.tidy()).sources == 1
 
     assert await page(store) == before
-
-
-@pytest.fixture
-def late_collector() -> Iterator[None]:
-    """No garbage is collected meanwhile, so that nothing is put in order by chance."""
-    gc.disable()
-    yield
-    gc.enable()
-
-
-async def cancelled(call: Coroutine[Any, Any, object], after_seconds: float) -> bool:
-    """Whether it was cancelled before it was done."""
-    task = asyncio.create_task(call)
-    await asyncio.wait([task], timeout=after_seconds)
-    task.cancel()
-    await asyncio.wait([task])
-    return task.cancelled()
-
-
-@pytest.mark.usefixtures("late_collector")
-async def test_a_batch_whose_sender_went_away_is_applied_once_and_the_next_need_not_wait(store: StatsStore) -> None:
-    went_away = 0
-    for sequence in range(1, 25):
-        sent = batch(sequence, *(answers(n) for n in range(1_000)))
-        went_away += await cancelled(store.record(sent), sequence * 0.0005)
-
-        async with asyncio.timeout(2):  # SQLite waits longer for a lock that is not given back
-            await store.record(sent)
-
-    assert went_away or isinstance(store, MemoryStore)
-    assert await counts(store) == dict.fromkeys(range(1_000), 24)
-    assert (await totals(store)).all.count == 24_000
-
-
-async def test_a_reader_that_went_away_leaves_the_account_readable(store: StatsStore) -> None:
-    await store.record(batch(1, *(answers(n) for n in range(1_000))))
-    for attempt in range(20):
-        await cancelled(page(store), attempt * 0.0005)
-
-    assert await counts(store) == dict.fromkeys(range(1_000), 1)

@@ -1,21 +1,17 @@
 """What holds for PostgreSQL alone, and for several stores of one database. What holds for all is in test_store.py."""
 
 import asyncio
-import re
-import socket
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
 import pytest
 
-from service_kit.lifecycle import CannotStart
 from stats_service import store_postgresql
 from stats_service.batch import Batch
 from stats_service.errors import StoreUnavailable
 from stats_service.records import OperationRecord
-from stats_service.schema import HEAD
 from stats_service.store import Bounds, StatsStore
 from tests.postgres import Postgres
 from tests.stats_service.accounts import (
@@ -39,15 +35,6 @@ def opened(url: str, **bounds: Any) -> Any:
     return opened_account(url, Clock(), Bounds(**bounds))
 
 
-async def refusal(url: str) -> str:
-    with pytest.raises(CannotStart) as caught:
-        async with opened(url):
-            pass
-    assert str(caught.value).startswith("STATS_DATABASE_URL: cannot use postgresql://")
-    assert len(str(caught.value).splitlines()) == 1
-    return str(caught.value)
-
-
 async def test_the_account_and_the_sources_survive_reopening(url: str) -> None:
     async with opened(url) as store:
         await store.record(batch(5, answers(10, 3)))
@@ -57,18 +44,6 @@ async def test_the_account_and_the_sources_survive_reopening(url: str) -> None:
         assert await page(store) == before
         assert not await store.record(batch(5, answers(10, 3)))
         assert await store.record(batch(6, answers(10, 3)))
-
-
-async def test_replicas_that_start_at_once_on_an_empty_database_all_start(postgres: Postgres) -> None:
-    for _ in range(3):
-        url = postgres.new_database()
-        async with AsyncExitStack() as stack:
-            replicas = await asyncio.gather(*(stack.enter_async_context(opened(url)) for _ in range(4)))
-            await asyncio.gather(
-                *(replica.record(batch(1, answers(10), source=f"life-{at}")) for at, replica in enumerate(replicas))
-            )
-            assert await counts(replicas[0]) == {10: 4}
-        assert postgres.execute("SELECT version_num FROM alembic_version", url=url) == HEAD
 
 
 def overlapping() -> list[Batch]:
@@ -105,7 +80,7 @@ async def test_two_replicas_give_one_truth_and_count_what_both_were_sent_once(ur
 
         applied = await record_each_in_order([one, other], batches)
 
-        assert sum(applied) <= len(batches)
+        assert sum(applied) == len(batches)
         assert await counts(one) == await counts(expected)
         assert await page(one) == await page(other) == await page(expected)
         assert await one.minutes() == await other.minutes() == await expected.minutes()
@@ -258,66 +233,3 @@ async def test_every_sum_stops_at_its_bound(postgres: Postgres, url: str) -> Non
         assert (number.count, told.all.count, told.operations) == (most, most, {1: most})
         assert (number.errors, set(number.histogram.values())) == ({1: most}, {most})
         assert [minute.count for minute in await store.minutes()] == [most]
-
-
-async def test_a_database_of_another_application_is_refused_and_not_touched(postgres: Postgres) -> None:
-    url = postgres.new_database()
-    postgres.execute("CREATE TABLE theirs (x int)", url=url)
-
-    assert "another application" in await refusal(url)
-
-    assert postgres.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", url=url) == "theirs"
-
-
-@pytest.mark.parametrize("version", ["0003", "ae1027a6acf"])
-async def test_a_version_of_the_schema_that_is_not_known_is_refused(postgres: Postgres, version: str) -> None:
-    url = postgres.new_database()
-    postgres.execute("CREATE TABLE alembic_version (version_num text)", url=url)
-    postgres.execute(f"INSERT INTO alembic_version VALUES ('{version}')", url=url)
-
-    assert f"its schema is version {version}; this release knows up to {HEAD}" in await refusal(url)
-
-
-async def test_another_application_whose_version_has_the_name_of_ours_is_refused(postgres: Postgres) -> None:
-    url = postgres.new_database()
-    postgres.execute("CREATE TABLE theirs (x int); CREATE TABLE alembic_version (version_num text)", url=url)
-    postgres.execute(f"INSERT INTO alembic_version VALUES ('{HEAD}')", url=url)
-
-    assert "has no table buckets" in await refusal(url)
-
-
-@pytest.mark.parametrize("parameters", ["sslmode=disable", "application_name=stats"])
-async def test_a_url_may_say_how_to_connect(url: str, parameters: str) -> None:
-    async with opened(f"{url}&{parameters}") as store:
-        assert await counts(store) == {}
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "user:secret@127.0.0.1:1/stats",
-        "user:sec@ret@127.0.0.1:1/stats",
-        "user:secret@127.0.0.1:port/stats",
-        "user:secret@[::1/stats",
-        "user:secret@127.0.0.1:1/stats?sslmode=secre",
-        "/stats?user=user&password=secret&host=/nowhere",
-        "user:secret@host.invalid/stats",
-    ],
-)
-async def test_a_server_that_cannot_be_reached_is_told_in_one_line_without_the_password(address: str) -> None:
-    line = await refusal(f"postgresql://{address}")
-
-    assert "secret" not in line
-    assert "ret@" not in line
-
-
-async def test_a_server_that_does_not_answer_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_postgresql, "_CONNECT_SECONDS", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        line = await refusal(f"postgresql://user:secret@127.0.0.1:{silent.getsockname()[1]}/stats?sslmode=disable")
-
-    assert line.endswith("/stats?sslmode=disable: TimeoutError")
-
-
-async def test_a_database_that_is_not_there_is_told_in_one_line(url: str) -> None:
-    assert '"nowhere" does not exist' in await refusal(re.sub("/test_[0-9]+", "/nowhere", url))
