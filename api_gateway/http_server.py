@@ -5,14 +5,12 @@ import contextlib
 import contextvars
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import cast
 
 import uvicorn
 from starlette.responses import Response
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api_gateway.corked_transport import CorkedTransport
 from api_gateway.problems import problem
 from api_gateway.settings import Settings
 from service_kit.lifecycle import bind_socket
@@ -20,9 +18,6 @@ from service_kit.request_id import current_request_id, new_request_id
 
 
 class _Protocol(HttpToolsProtocol):
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast("asyncio.Transport", CorkedTransport(transport)))
-
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets a problem too, where uvicorn answers in plain text."""
         response = contextvars.copy_context().run(_malformed)
