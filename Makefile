@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 INSTALL := $(BIN)/uv pip install --quiet --python $(PY) --require-hashes
 EDITABLE := $(BIN)/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 
-.PHONY: help run test test-all check bench bench-sizes bench-soak proto openapi lock format clean
+.PHONY: help run certs test test-all check bench bench-sizes bench-soak proto openapi lock format clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -17,6 +17,9 @@ help: ## List the targets
 
 run: .venv/.runtime ## Start the three services; Ctrl-C ends them
 	@exec $(PY) -m deploy.local.run
+
+certs: .venv/.development ## Make certificates for development in certs/, and certs/tls.env that uses them
+	@$(PY) -m deploy.local.certificates certs
 
 test: .venv/.development ## Unit, contract and one pass over the real processes
 	$(PY) -m pytest -m "not slow"

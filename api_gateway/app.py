@@ -32,6 +32,7 @@ from service_kit.grpc_channel import open_channel
 from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
+from service_kit.tls import calling_tls, listening_tls
 
 DESCRIPTION = "Exact Fibonacci numbers, and the account of every answer."
 
@@ -39,12 +40,16 @@ DESCRIPTION = "Exact Fibonacci numbers, and the account of every answer."
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it stops being ready, then drains."""
-    async with open_channel(settings.fibonacci_target) as to_fibonacci, open_channel(settings.stats_target) as to_stats:
+    async with (
+        listening_tls(settings) as certificates,
+        open_channel(settings.fibonacci_target, tls=calling_tls(settings, "fibonacci")) as to_fibonacci,
+        open_channel(settings.stats_target, tls=calling_tls(settings, "stats")) as to_stats,
+    ):
         draining = asyncio.Event()
         fibonacci = fibonacci_client(settings, to_fibonacci)
         app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
         layered = RequestLayer(DirectRoutes(app), request_log=RequestLog(policy=settings.log_requests))
-        async with fibonacci.coalescer, serving(layered, settings) as port:
+        async with fibonacci.coalescer, serving(layered, settings, certificates=certificates) as port:
             try:
                 yield port
             finally:

@@ -11,10 +11,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api_gateway.client_certificates import admitting, newest_context
 from api_gateway.problems import problem
 from api_gateway.settings import Settings
 from service_kit.lifecycle import bind_socket
 from service_kit.request_id import current_request_id, new_request_id
+from service_kit.tls import Certificates
 
 
 class _Protocol(HttpToolsProtocol):
@@ -39,21 +41,22 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, settings: Settings) -> AsyncIterator[int]:
+async def serving(app: ASGIApp, settings: Settings, *, certificates: Certificates | None = None) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port; then requests in flight get `drain_timeout_seconds`.
 
-    Raises CannotStart when the address is taken.
+    With certificates it takes TLS and nothing else. Raises CannotStart when the address is taken.
     """
     listener = bind_socket(settings, reuse_port=settings.reuse_port)
     config = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=admitting(_Protocol, settings.admitted_names),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        ssl_context_factory=None if certificates is None else lambda *_: newest_context(certificates),
         timeout_graceful_shutdown=settings.drain_timeout_seconds,  # type: ignore[arg-type]  # it is only waited for
     )
     server = _Server(config)

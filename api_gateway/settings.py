@@ -1,12 +1,15 @@
 """What api_gateway can be told."""
 
+from typing import Annotated
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from service_kit.settings import Port, ServiceSettings, Target
+from service_kit.setting_rules import needs
+from service_kit.settings import CallingSettings, FileName, Port, ServerName, Target
 
 
-class Settings(ServiceSettings):
+class Settings(CallingSettings):
     """Serves exact Fibonacci numbers and their statistics over HTTP.
 
     Every flag is also an environment variable: --listen-port is GATEWAY_LISTEN_PORT. A flag wins.
@@ -16,7 +19,17 @@ class Settings(ServiceSettings):
 
     listen_port: Port = Field(3002, description="TCP port to listen on; 0 takes a free one and logs which.")
     fibonacci_target: Target = Field("localhost:5001", description="gRPC target of fibonacci_service.")
+    fibonacci_ca: FileName = Field(
+        "", description="PEM file of fibonacci_service's authorities; with one it is called by TLS."
+    )
+    fibonacci_server_name: Annotated[ServerName, needs("fibonacci_ca")] = Field(
+        "", description="Name that fibonacci_service's certificate has to carry; without one, the host of the target."
+    )
     stats_target: Target = Field("localhost:5002", description="gRPC target of stats_service.")
+    stats_ca: FileName = Field("", description="PEM file of stats_service's authorities; with one it is called by TLS.")
+    stats_server_name: Annotated[ServerName, needs("stats_ca")] = Field(
+        "", description="Name that stats_service's certificate has to carry; without one, the host of the target."
+    )
     deadline_seconds: float = Field(
         5,
         ge=0.05,

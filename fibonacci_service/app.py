@@ -23,14 +23,20 @@ from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
 from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci.fib_pb2_grpc import add_FibonacciServicer_to_server
+from service_kit.tls import calling_tls, listening_tls
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it drains, then sends the last records."""
     request_log = RequestLog(policy=settings.log_requests)
-    channel = open_channel(settings.stats_target, leave_out_not_serving=False)
-    async with channel, _recorder(settings, channel) as recorder, _workers(settings) as pool:
+    channel = open_channel(settings.stats_target, leave_out_not_serving=False, tls=calling_tls(settings, "stats"))
+    async with (
+        listening_tls(settings) as certificates,
+        channel,
+        _recorder(settings, channel) as recorder,
+        _workers(settings) as pool,
+    ):
         observers = [recorder]
         calculator = Calculator(
             cache=MemoryCache(max_bytes=settings.cache_bytes),
@@ -51,9 +57,14 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             settings,
             service_name=SERVICE_NAME,
             register=lambda server: add_FibonacciServicer_to_server(servicer, server),
-            interceptors=[ServerInterceptor(status_table=STATUS_TABLE, request_log=request_log)],
+            interceptors=[_interceptor(settings, request_log)],
+            certificates=certificates,
         ) as port:
             yield port
+
+
+def _interceptor(settings: Settings, request_log: RequestLog) -> ServerInterceptor:
+    return ServerInterceptor(status_table=STATUS_TABLE, request_log=request_log, admitted_names=settings.admitted_names)
 
 
 def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:

@@ -1,12 +1,15 @@
 """What fibonacci_service can be told."""
 
+from typing import Annotated
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from service_kit.settings import Port, ServiceSettings, Target
+from service_kit.setting_rules import needs
+from service_kit.settings import CallingSettings, FileName, GrpcServiceSettings, Port, ServerName, Target
 
 
-class Settings(ServiceSettings):
+class Settings(GrpcServiceSettings, CallingSettings):
     """Computes exact Fibonacci numbers over gRPC.
 
     Every flag is also an environment variable: --listen-port is FIBONACCI_LISTEN_PORT. A flag wins.
@@ -28,6 +31,10 @@ class Settings(ServiceSettings):
     )
     cache_bytes: int = Field(64 << 20, ge=0, le=64 << 30, description="Memory that the cache of values may hold.")
     stats_target: Target = Field("localhost:5002", description="gRPC target of stats_service.")
+    stats_ca: FileName = Field("", description="PEM file of stats_service's authorities; with one it is called by TLS.")
+    stats_server_name: Annotated[ServerName, needs("stats_ca")] = Field(
+        "", description="Name that stats_service's certificate has to carry; without one, the host of the target."
+    )
     stats_interval_seconds: float = Field(
         0.05, ge=0.001, le=60, description="How often what was answered is sent to stats_service."
     )

@@ -9,9 +9,11 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from service_kit.grpc_tls import server_credentials
 from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import bind_socket
 from service_kit.settings import ServiceSettings
+from service_kit.tls import Certificates
 
 _OPTIONS = (("grpc.so_reuseport", 0),)
 
@@ -45,12 +47,13 @@ async def serving(
     register: Callable[[grpc.aio.Server], None],
     interceptors: Sequence[ServerInterceptor],
     end_streams: Callable[[], None] = lambda: None,
+    certificates: Certificates | None = None,
 ) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port.
 
     On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, calls that would last are ended,
     by `end_streams` those of the service's own making, then calls in flight get `drain_timeout_seconds` to finish.
-    Raises CannotStart when the address is taken.
+    With certificates it takes TLS and nothing else. Raises CannotStart when the address is taken.
     """
     server = grpc.aio.server(interceptors=list(interceptors), options=_OPTIONS)
     health_servicer = HealthServicer()
@@ -58,7 +61,7 @@ async def serving(
     register(server)
     # gRPC names no reason when it cannot bind, so the address is tried with a socket of our own first.
     bind_socket(settings).close()
-    port = server.add_insecure_port(_address(settings))
+    port = _add_port(server, _address(settings), certificates)
     await server.start()
     for name in ("", service_name):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -72,6 +75,12 @@ async def serving(
         for interceptor in interceptors:
             interceptor.end_exchanges()
         await server.stop(settings.drain_timeout_seconds)
+
+
+def _add_port(server: grpc.aio.Server, address: str, certificates: Certificates | None) -> int:
+    if certificates is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, server_credentials(certificates))
 
 
 def _address(settings: ServiceSettings) -> str:

@@ -15,7 +15,7 @@ from grpc_status.rpc_status import to_status
 
 from service_kit.drain import Drain
 from service_kit.errors import ServiceError
-from service_kit.logs import RequestLog
+from service_kit.logs import MAX_LOGGED_NAMES, RequestLog
 from service_kit.request_id import METADATA_KEY, accept_request_id, current_request_id
 from service_kit.rpc_status import StatusTable, code_of, status_of
 
@@ -38,6 +38,9 @@ _NO_FAILURE = frozenset(
     }
 )
 
+#: Where gRPC keeps the names in the certificate of a client.
+_CERTIFICATE_NAMES = "x509_subject_alternative_name"
+
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("rpc_facts", default=None)
 
 
@@ -57,12 +60,33 @@ class MessageMalformed(ServiceError):
         super().__init__("the request is not a message of this method's type")
 
 
-class ServerInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of the service's own; health checks pass untouched."""
+class ClientNotAdmitted(ServiceError):
+    """The client's certificate is good, and carries none of the names that the service admits."""
 
-    def __init__(self, *, status_table: StatusTable, request_log: RequestLog) -> None:
-        self._status_table: StatusTable = {MessageMalformed: grpc.StatusCode.INVALID_ARGUMENT, **status_table}
+    reason = "CLIENT_NOT_ADMITTED"
+
+    def __init__(self) -> None:
+        super().__init__("the client's certificate carries none of the names that are admitted here")
+
+
+_OWN_ERRORS: StatusTable = {
+    MessageMalformed: grpc.StatusCode.INVALID_ARGUMENT,
+    ClientNotAdmitted: grpc.StatusCode.PERMISSION_DENIED,
+}
+
+
+class ServerInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every method of the service's own; health checks pass untouched.
+
+    With `admitted_names` a client has to have shown a certificate that carries one of them.
+    """
+
+    def __init__(
+        self, *, status_table: StatusTable, request_log: RequestLog, admitted_names: frozenset[str] = frozenset()
+    ) -> None:
+        self._status_table: StatusTable = {**_OWN_ERRORS, **status_table}
         self._request_log = request_log
+        self._admitted_names = admitted_names
         self._drain = Drain()
 
     def end_exchanges(self) -> None:
@@ -92,6 +116,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     def _wrap(self, method: str, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:
             with self._around(method, context):
+                self._admit(context)
                 return await answer(_decoded(request), context)
 
         return call
@@ -99,6 +124,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     def _wrap_stream(self, method: str, answers: Answers) -> Answers:
         async def call(request: Any, context: Context) -> AsyncGenerator[Any, None]:
             with self._around(method, context):
+                self._admit(context)
                 async with contextlib.aclosing(answers(_decoded(request), context)) as stream:
                     async for response in stream:
                         yield response
@@ -108,6 +134,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     def _wrap_exchange(self, method: str, answers: Answers) -> Answers:
         async def call(_requests: Any, context: Context) -> AsyncGenerator[Any, None]:
             with self._around(method, context, lasting=True):
+                self._admit(context)
                 async with (
                     contextlib.aclosing(self._requests(context)) as requests,
                     contextlib.aclosing(answers(requests, context)) as stream,
@@ -139,6 +166,14 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             code = self._fail(error, context)
         finally:
             self._log(method, code, time.perf_counter() - started, facts, lasting=lasting)
+
+    def _admit(self, context: Context) -> None:
+        if not self._admitted_names:
+            return
+        shown = {name.decode("utf-8", "replace") for name in context.auth_context().get(_CERTIFICATE_NAMES, ())}
+        if self._admitted_names.isdisjoint(shown):
+            note(client_names=sorted(shown)[:MAX_LOGGED_NAMES])
+            raise ClientNotAdmitted
 
     def _fail(self, error: Exception, context: Context) -> grpc.StatusCode:
         status = status_of(error, self._status_table)

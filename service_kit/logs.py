@@ -21,6 +21,8 @@ from service_kit.settings import LogRequests
 SLOW_REQUEST_SECONDS = 0.1
 #: One request in so many gets a line under the policy "sampled".
 SAMPLE_INTERVAL = 100
+#: The most names in a refused client's certificate that are logged.
+MAX_LOGGED_NAMES = 5
 
 EventDict = MutableMapping[str, Any]
 

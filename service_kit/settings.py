@@ -6,11 +6,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service_kit.setting_rules import is_loopback, needs, refusal, together_with
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Target = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^\S+$")]
+FileName = Annotated[str, Field(max_length=1000)]
+ServerName = Annotated[str, Field(max_length=255, pattern=r"^\S*$")]
 LogRequests = Literal["all", "sampled", "errors"]
 
 S = TypeVar("S", bound="ServiceSettings")
@@ -50,10 +54,63 @@ class ServiceSettings(BaseSettings):
         description="Which requests get a line: all; sampled, which is one in a hundred and the errors; "
         "errors, which is failed, slow (over 100 ms) and dear ones.",
     )
+    tls_certificate: FileName = Field(
+        "", description="PEM file of the certificate to listen with, and its chain; without one it listens without TLS."
+    )
+    tls_key: Annotated[FileName, together_with("tls_certificate")] = Field(
+        "", description="PEM file of that certificate's key."
+    )
+    tls_client_ca: Annotated[FileName, needs("tls_certificate")] = Field(
+        "", description="PEM file of the authorities of the clients; with one each client has to show a certificate."
+    )
+    tls_client_names: Annotated[str, needs("tls_client_ca")] = Field(
+        "",
+        max_length=1000,
+        pattern=r"^([^\s,]+(, ?[^\s,]+)*)?$",
+        description="Names, with commas between, of which a client's certificate has to carry one; "
+        "without any, every client of the authorities is admitted.",
+    )
 
     @classmethod
     def prefix(cls) -> str:
         return cls.model_config.get("env_prefix", "")
+
+    @property
+    def admitted_names(self) -> frozenset[str]:
+        """The names in tls_client_names."""
+        return frozenset(self.tls_client_names.replace(",", " ").split())
+
+
+class GrpcServiceSettings(ServiceSettings):
+    """What a service can be told that is called by other services, and by nobody else."""
+
+    plaintext: Literal["loopback", "anywhere"] = Field(
+        "loopback",
+        description="Where it may listen without TLS: on loopback addresses, or anywhere, which is for a network "
+        "that only the services reach.",
+    )
+
+    @field_validator("plaintext")
+    @classmethod
+    def _private(cls, plaintext: str, info: ValidationInfo) -> str:
+        host, prefix = info.data.get("listen_host", "localhost"), cls.prefix()
+        if plaintext == "loopback" and not info.data.get("tls_certificate") and not is_loopback(host):
+            raise refusal(
+                f"without TLS it does not listen on {host[:80]!r}, which is public; set {prefix}TLS_CERTIFICATE and "
+                f"{prefix}TLS_KEY, or {prefix}PLAINTEXT=anywhere where only the services reach it"
+            )
+        return plaintext
+
+
+class CallingSettings(ServiceSettings):
+    """What a service can be told that calls others; for each it adds `<callee>_ca` and `<callee>_server_name`."""
+
+    call_certificate: FileName = Field(
+        "", description="PEM file of the certificate, and its chain, that is shown to the services that are called."
+    )
+    call_key: Annotated[FileName, together_with("call_certificate")] = Field(
+        "", description="PEM file of that certificate's key."
+    )
 
 
 def load_settings(settings_type: type[S], *, program: str, arguments: Sequence[str]) -> S:

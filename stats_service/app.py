@@ -12,6 +12,7 @@ from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import supervise
 from service_kit.logs import RequestLog
 from service_kit.pb.stats.stats_pb2_grpc import add_StatsServicer_to_server
+from service_kit.tls import listening_tls
 from stats_service.errors import StoreUnavailable
 from stats_service.servicer import SERVICE_NAME, STATUS_TABLE, StatsServicer
 from stats_service.settings import Settings
@@ -25,16 +26,21 @@ log = structlog.get_logger()
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it drains, then closes the store."""
     request_log = RequestLog(policy=settings.log_requests)
-    async with _store(settings) as store, _tidying(store, settings):
+    async with listening_tls(settings) as certificates, _store(settings) as store, _tidying(store, settings):
         servicer = StatsServicer(store=store, max_watchers=settings.max_watchers)
         async with serving(
             settings,
             service_name=SERVICE_NAME,
             register=lambda server: add_StatsServicer_to_server(servicer, server),
-            interceptors=[ServerInterceptor(status_table=STATUS_TABLE, request_log=request_log)],
+            interceptors=[_interceptor(settings, request_log)],
             end_streams=servicer.end_streams,
+            certificates=certificates,
         ) as port:
             yield port
+
+
+def _interceptor(settings: Settings, request_log: RequestLog) -> ServerInterceptor:
+    return ServerInterceptor(status_table=STATUS_TABLE, request_log=request_log, admitted_names=settings.admitted_names)
 
 
 def _store(settings: Settings) -> AbstractAsyncContextManager[StatsStore]:

@@ -5,12 +5,12 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from service_kit.settings import Port, ServiceSettings
+from service_kit.settings import GrpcServiceSettings, Port
 
 _SQLITE = "sqlite:///"
 
 
-class Settings(ServiceSettings):
+class Settings(GrpcServiceSettings):
     """Keeps the account of every answered Fibonacci number over gRPC.
 
     Every flag is also an environment variable: --listen-port is STATS_LISTEN_PORT. A flag wins.

@@ -38,13 +38,18 @@ def environment_lines(service: str) -> str:
 def table(service: str) -> str:
     """The table of docs/operations.md."""
     return TABLE_HEAD + "".join(
-        f"| `{variable(service, name)}` | `--{name.replace('_', '-')}` | `{default(field)}` | {bounds(field)} "
+        f"| `{variable(service, name)}` | `--{name.replace('_', '-')}` | {quoted(default(field))} | {bounds(field)} "
         f"| {field.description} |\n"
         for name, field in SERVICES[service].model_fields.items()
     )
 
 
+def quoted(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
 def default(field: FieldInfo) -> str:
+    """As it is written in the environment."""
     return str(field.default).lower() if field.annotation is bool else str(field.default)
 
 

@@ -1,6 +1,7 @@
 """Waits until the system answers, then says what to try."""
 
 import os
+import ssl
 import sys
 import time
 import urllib.request
@@ -13,24 +14,38 @@ PATIENCE_SECONDS = 30
 PAUSE_SECONDS = 0.05
 
 
-def answers(url: str) -> bool:
+def answers(url: str, context: ssl.SSLContext | None) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - an http:// URL of our own
+        with urllib.request.urlopen(url, timeout=1, context=context):  # noqa: S310 - a URL of our own
             return True
     except (OSError, HTTPException):
         return False
 
 
+def own_context(settings: Settings) -> ssl.SSLContext | None:
+    """For the gateway of this machine, which is believed without a look, and which knows its own certificate."""
+    if not settings.tls_certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    return context
+
+
 def main() -> None:
     settings = load_settings(Settings, program="api_gateway", arguments=[])
+    context = own_context(settings)
     address = f"localhost:{settings.listen_port}"
+    base = f"https://{address}" if context else f"http://{address}"
     patience_ends = time.monotonic() + PATIENCE_SECONDS
     # /stats answers only when all three services do.
-    while not (answers(f"http://{address}/readyz") and answers(f"http://{address}/stats")):
+    while not (answers(f"{base}/readyz", context) and answers(f"{base}/stats", context)):
         if time.monotonic() > patience_ends or os.getppid() == 1:
             sys.exit("The services do not answer yet; the lines above say why.")
         time.sleep(PAUSE_SECONDS)
-    print(f"\nReady. Try:\n\n    curl '{address}/fib?n=10'\n    curl {address}/stats\n", flush=True)
+    shown = base.removeprefix("http://")
+    print(f"\nReady. Try:\n\n    curl '{shown}/fib?n=10'\n    curl {shown}/stats\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import fibonacci_service.settings
 import stats_service.settings
 from service_kit.lifecycle import CannotStart, bind_socket
 from service_kit.settings import ServiceSettings, load_settings
+from service_kit.tls import check_tls
 
 SERVICES: dict[str, type[ServiceSettings]] = {
     "stats_service": stats_service.settings.Settings,
@@ -39,13 +40,14 @@ class PromptOptions(ServerOptions):  # type: ignore[misc]
 
 
 def check() -> None:
-    """Exits with one line when a setting is wrong or a port is taken; supervisor would try again and again."""
+    """Exits with one line when a setting or a file is bad or a port is taken; supervisor would try again and again."""
     with contextlib.ExitStack() as listeners:
         for program, settings_type in SERVICES.items():
             settings = load_settings(settings_type, program=program, arguments=[])
             try:
                 # Held until all are checked, so that two services on one port are noticed.
                 listeners.enter_context(bind_socket(settings))
+                check_tls(settings)
             except CannotStart as error:
                 print(f"{program}: {error}", file=sys.stderr)
                 raise SystemExit(1) from None

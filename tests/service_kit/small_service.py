@@ -17,6 +17,7 @@ from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
 from service_kit.rpc_status import StatusTable
 from service_kit.settings import LogRequests, ServiceSettings
+from service_kit.tls import listening_tls
 
 if TYPE_CHECKING:
     from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
@@ -108,13 +109,22 @@ async def listening(
 ) -> AsyncIterator[int]:
     """Serves, and yields the port. It waits for nothing on leaving, unless the changed settings say so."""
     settings = Settings(**{"listen_port": 0, "drain_delay_seconds": 0, **changes})
-    async with serving(
-        settings,
-        service_name=NAME,
-        register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
-        interceptors=[ServerInterceptor(status_table=table or {}, request_log=RequestLog(policy=policy))],
-    ) as port:
+    async with (
+        listening_tls(settings) as certificates,
+        serving(
+            settings,
+            service_name=NAME,
+            register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
+            interceptors=[_interceptor(settings, table or {}, policy)],
+            certificates=certificates,
+        ) as port,
+    ):
         yield port
+
+
+def _interceptor(settings: Settings, table: StatusTable, policy: LogRequests) -> ServerInterceptor:
+    request_log = RequestLog(policy=policy)
+    return ServerInterceptor(status_table=table, request_log=request_log, admitted_names=settings.admitted_names)
 
 
 @asynccontextmanager

@@ -1,17 +1,22 @@
 import asyncio
 import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service_kit.grpc_server import HealthServicer
-from service_kit.probe import probe
+from service_kit.probe import WITHOUT_TLS, probe
+from service_kit.tls_files import TlsFile, TlsFiles
 from tests.service_kit.small_service import double, listening
+from tests.tls.authority import Authority, Issued
 
 
 @pytest.fixture
@@ -87,9 +92,9 @@ def test_an_http_service_that_is_away_is_unhealthy(silent_port: int) -> None:
     assert "Connection refused" in str(probe(f"http://127.0.0.1:{silent_port}/readyz"))
 
 
-@pytest.mark.parametrize("url", ["localhost:5001", "https://localhost", "file:///etc/hostname"])
+@pytest.mark.parametrize("url", ["localhost:5001", "ftp://localhost", "file:///etc/hostname"])
 def test_another_kind_of_url_is_refused(url: str) -> None:
-    assert "grpc:// or http://" in str(probe(url))
+    assert "grpc://, grpcs://, http:// or https://" in str(probe(url))
 
 
 async def probe_process(url: str) -> subprocess.CompletedProcess[str]:
@@ -104,3 +109,83 @@ async def test_its_exit_status_says_whether_the_service_is_healthy(silent_port: 
 
     assert (healthy.returncode, healthy.stdout, healthy.stderr) == (0, "", "")
     assert (away.returncode, away.stdout, away.stderr) == (1, "", f"127.0.0.1:{silent_port}: UNAVAILABLE\n")
+
+
+def believing(file: Path) -> TlsFiles:
+    return replace(WITHOUT_TLS, ca=TlsFile("--ca", str(file)))
+
+
+@asynccontextmanager
+async def answering_over_tls(issued: Issued) -> AsyncIterator[int]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(issued.certificate, issued.key)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response("200 OK"))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@asynccontextmanager
+async def serving_over_tls(issued: Issued) -> AsyncIterator[int]:
+    async with listening(double, tls_certificate=str(issued.certificate), tls_key=str(issued.key)) as port:
+        yield port
+
+
+over_tls = pytest.mark.parametrize(
+    ("scheme", "serving"), [("https", answering_over_tls), ("grpcs", serving_over_tls)], ids=["https", "grpcs"]
+)
+Serving = Callable[[Issued], AbstractAsyncContextManager[int]]
+
+
+@over_tls
+async def test_over_tls_the_server_has_to_carry_the_name_of_the_url(
+    tmp_path: Path, scheme: str, serving: Serving
+) -> None:
+    ours = Authority(tmp_path)
+    async with serving(ours.issue("127.0.0.1")) as good, serving(ours.issue("elsewhere")) as bad:
+        faults = [
+            await asyncio.to_thread(probe, f"{scheme}://127.0.0.1:{port}", files=believing(ours.file))
+            for port in (good, bad)
+        ]
+
+    assert faults[0] is None
+    assert faults[1] is not None
+
+
+@over_tls
+async def test_over_tls_the_server_has_to_carry_the_name_that_is_given(
+    tmp_path: Path, scheme: str, serving: Serving
+) -> None:
+    ours = Authority(tmp_path)
+    async with serving(ours.issue("service.example")) as port:
+        url, files = f"{scheme}://127.0.0.1:{port}", believing(ours.file)
+        named = await asyncio.to_thread(probe, url, files=files, server_name="service.example")
+        misnamed = await asyncio.to_thread(probe, url, files=files, server_name="other.example")
+
+    assert named is None
+    assert misnamed is not None
+
+
+@over_tls
+async def test_over_tls_only_known_authorities_are_believed(tmp_path: Path, scheme: str, serving: Serving) -> None:
+    async with serving(Authority(tmp_path).issue("127.0.0.1")) as port:
+        url = f"{scheme}://127.0.0.1:{port}"
+        by_another = await asyncio.to_thread(probe, url, files=believing(Authority(tmp_path).file))
+        by_the_system = await asyncio.to_thread(probe, url)
+
+    assert by_another is not None
+    assert by_the_system is not None
+
+
+@pytest.mark.parametrize("scheme", ["https", "grpcs"])
+def test_a_bad_file_is_named_with_its_flag(tmp_path: Path, scheme: str) -> None:
+    missing = tmp_path / "missing.pem"
+
+    fault = probe(f"{scheme}://127.0.0.1:1", files=believing(missing))
+
+    assert fault == f"--ca='{missing}': No such file or directory"

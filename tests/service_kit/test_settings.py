@@ -1,10 +1,21 @@
 import os
+from typing import Annotated
 
 import pytest
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from service_kit.settings import ServiceSettings, Target, load_settings, unknown_variables, without_password
+from service_kit.setting_rules import needs
+from service_kit.settings import (
+    CallingSettings,
+    GrpcServiceSettings,
+    ServerName,
+    ServiceSettings,
+    Target,
+    load_settings,
+    unknown_variables,
+    without_password,
+)
 from tests import settings_bounds
 
 
@@ -172,3 +183,64 @@ def test_a_refused_setting_is_told_without_the_password_in_it(capsys: pytest.Cap
 
     assert "='postgres://user:...@host'" in line
     assert "secret" not in line
+
+
+class GrpcSettings(GrpcServiceSettings, CallingSettings):
+    """Settings of a service over gRPC that calls another one."""
+
+    model_config = SettingsConfigDict(env_prefix="DEMO_")
+
+    other_ca: str = Field("", max_length=1000, description="Authorities.")
+    other_server_name: Annotated[ServerName, needs("other_ca")] = Field("", description="Name.")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_a_loopback_address_needs_no_tls(host: str) -> None:
+    assert GrpcSettings(listen_host=host).plaintext == "loopback"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "fe80::1", "service", "localhost.example"])  # noqa: S104
+def test_another_address_needs_tls_or_the_setting_that_says_so(capsys: pytest.CaptureFixture[str], host: str) -> None:
+    line = settings_bounds.refused(GrpcSettings, capsys, "--listen-host", host)
+    said = GrpcSettings(listen_host=host, plaintext="anywhere")
+    secured = GrpcSettings(listen_host=host, tls_certificate="a.pem", tls_key="a.key")
+
+    assert line.startswith(f"the_service: DEMO_PLAINTEXT='loopback': without TLS it does not listen on {host!r}")
+    assert (said.listen_host, secured.listen_host) == (host, host)
+
+
+@pytest.mark.parametrize(
+    ("flags", "fault"),
+    [
+        ({"tls-certificate": "a"}, "DEMO_TLS_KEY='': has to be set together with TLS_CERTIFICATE"),
+        ({"tls-key": "a"}, "DEMO_TLS_KEY='a': has to be set together with TLS_CERTIFICATE"),
+        ({"call-certificate": "a"}, "DEMO_CALL_KEY='': has to be set together with CALL_CERTIFICATE"),
+        ({"tls-client-ca": "a"}, "DEMO_TLS_CLIENT_CA='a': means nothing without TLS_CERTIFICATE"),
+        ({"tls-client-names": "a"}, "DEMO_TLS_CLIENT_NAMES='a': means nothing without TLS_CLIENT_CA"),
+        ({"other-server-name": "a"}, "DEMO_OTHER_SERVER_NAME='a': means nothing without OTHER_CA"),
+    ],
+)
+def test_a_part_of_what_tls_needs_is_refused(
+    capsys: pytest.CaptureFixture[str], flags: dict[str, str], fault: str
+) -> None:
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+
+    assert settings_bounds.refused(GrpcSettings, capsys, *arguments) == f"the_service: {fault}\n"
+
+
+@pytest.mark.parametrize("names", [",", " ", "a,,b", "a b", "a,", ",a"])
+def test_names_that_are_none_are_refused_instead_of_admitting_everybody(
+    capsys: pytest.CaptureFixture[str], names: str
+) -> None:
+    arguments = ("--tls-certificate=a", "--tls-key=b", "--tls-client-ca=c", f"--tls-client-names={names}")
+
+    assert f"DEMO_TLS_CLIENT_NAMES={names!r}: " in settings_bounds.refused(GrpcSettings, capsys, *arguments)
+
+
+def test_the_names_of_clients_stand_between_commas() -> None:
+    settings = GrpcSettings(
+        tls_certificate="a", tls_key="b", tls_client_ca="c", tls_client_names="one, two.example,spiffe://x/three"
+    )
+
+    assert settings.admitted_names == {"one", "two.example", "spiffe://x/three"}
+    assert GrpcSettings().admitted_names == frozenset()

@@ -13,6 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.local.certificates import make
+from tests.system.certificates import client_context, settings_of
+
 START_SECONDS = 20.0
 
 
@@ -115,3 +118,26 @@ def test_a_bad_setting_is_one_line_that_names_it(settings: dict[str, str], tmp_p
 
     [line] = log.read_text().splitlines()
     assert line.startswith("api_gateway: GATEWAY_DEADLINE_SECONDS='soon'")
+
+
+def test_with_certificates_for_development_every_hop_goes_by_tls(settings: dict[str, str], tmp_path: Path) -> None:
+    log, certificates = tmp_path / "run.log", tmp_path / "certs"
+    make(certificates)
+    base = f"https://localhost:{settings['GATEWAY_LISTEN_PORT']}"
+    with running(settings | settings_of(certificates), log):
+        wait_for("Ready. Try:", log)
+        with httpx.Client(base_url=base, verify=client_context(certificates), timeout=20) as client:
+            assert client.get("/fib?n=10").json()["x"] == 55
+
+    assert f"curl '{base}/fib?n=10'" in log.read_text()
+
+
+def test_a_bad_certificate_is_one_line_that_names_the_setting(settings: dict[str, str], tmp_path: Path) -> None:
+    log, certificates = tmp_path / "run.log", tmp_path / "certs"
+    make(certificates)
+    (certificates / "ca.pem").write_text("no certificate")
+    with running(settings | settings_of(certificates), log) as run:
+        assert run.wait(START_SECONDS) == 1
+
+    [line] = log.read_text().splitlines()
+    assert line == f"stats_service: STATS_TLS_CLIENT_CA='{certificates}/ca.pem': holds no PEM certificate"

@@ -50,7 +50,7 @@ async def test_a_batch_is_answered_in_its_order_with_its_repeats(client: httpx.A
 async def test_every_item_of_a_batch_is_counted_once(client: httpx.AsyncClient, ask: Ask) -> None:
     await ask(client, [10, 20, 20])
     account = await account_of(client, total=3)
-    rows = [(row["n"], row["request_count"], row["cache_hits"]) for row in account["fibonacci_stats"]]
+    rows = [(row["n"], row["request_count"], row["coalesced"]) for row in account["fibonacci_stats"]]
     assert rows == [(20, 2, 1), (10, 1, 0)]
 
 

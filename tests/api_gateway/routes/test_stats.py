@@ -21,7 +21,7 @@ from service_kit.pb.stats.stats_pb2 import (
     MinuteStat,
     N,
 )
-from tests.api_gateway.neighbours import TinyFibonacci, TinyStats, failing, gateway, gateway_to, hang, serving
+from tests.api_gateway.neighbours import TinyStats, failing, gateway, gateway_to, hang
 
 PATHS = ["/stats", "/stats/10", "/stats/minutes"]
 
@@ -151,11 +151,8 @@ async def test_a_call_that_fails_once_is_made_again(path: str) -> None:
     assert stats.calls == 2
 
 
-async def test_numbers_are_answered_while_the_account_is_away(absent: str) -> None:
-    async with (
-        serving(TinyFibonacci()) as fibonacci,
-        gateway(fibonacci_target=fibonacci, stats_target=absent, deadline_seconds=2) as client,
-    ):
+async def test_numbers_are_answered_while_the_account_is_away(fibonacci_target: str, absent: str) -> None:
+    async with gateway(fibonacci_target=fibonacci_target, stats_target=absent, deadline_seconds=2) as client:
         paths = ("/fib?n=10", *PATHS, "/stats/stream")
         number, *accounts = await asyncio.gather(*map(client.get, paths))
     assert number.status_code == 200

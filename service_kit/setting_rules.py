@@ -1,0 +1,40 @@
+"""What is demanded of a setting beyond its own bounds."""
+
+import ipaddress
+
+from pydantic import AfterValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+
+def together_with(other: str) -> AfterValidator:
+    """For a setting that is set where the other one is, and only there."""
+
+    def check(value: str, info: ValidationInfo) -> str:
+        if bool(value) != bool(info.data.get(other)):
+            raise refusal(f"has to be set together with {other.upper()}")
+        return value
+
+    return AfterValidator(check)
+
+
+def needs(other: str) -> AfterValidator:
+    """For a setting that means nothing without the other one."""
+
+    def check(value: str, info: ValidationInfo) -> str:
+        if value and not info.data.get(other):
+            raise refusal(f"means nothing without {other.upper()}")
+        return value
+
+    return AfterValidator(check)
+
+
+def refusal(reason: str) -> PydanticCustomError:
+    return PydanticCustomError("refused", "{reason}", {"reason": reason})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it; of a name other than localhost that is not known."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,116 @@
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from api_gateway.app import running
+from api_gateway.settings import Settings
+from tests.tls.authority import Authority, Issued
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def context(ours: Authority, shown: Issued | None = None) -> ssl.SSLContext:
+    made = ssl.create_default_context(cafile=ours.file)
+    if shown is not None:
+        made.load_cert_chain(shown.certificate, shown.key)
+    return made
+
+
+@asynccontextmanager
+async def serving(ours: Authority, *, client_ca: str = "", names: str = "") -> AsyncIterator[str]:
+    issued = ours.issue("localhost")
+    settings = Settings(
+        listen_port=0,
+        drain_delay_seconds=0,
+        tls_certificate=str(issued.certificate),
+        tls_key=str(issued.key),
+        tls_client_ca=client_ca,
+        tls_client_names=names,
+    )
+    async with running(settings) as port:
+        yield f"https://localhost:{port}"
+
+
+@asynccontextmanager
+async def client_of(url: str, verify: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=url, verify=verify, timeout=30) as client:
+        yield client
+
+
+async def test_without_authorities_of_clients_anybody_may_ask(ours: Authority) -> None:
+    async with serving(ours) as url, client_of(url, context(ours)) as client:
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_without_names_every_client_of_the_authorities_may_ask_and_no_other(ours: Authority) -> None:
+    async with serving(ours, client_ca=str(ours.file)) as url:
+        async with client_of(url, context(ours, ours.issue("somebody"))) as client:
+            assert (await client.get("/livez")).status_code == 200
+        async with client_of(url, context(ours)) as stranger:
+            with pytest.raises((httpx.TransportError, ssl.SSLError)):
+                await stranger.get("/livez")
+
+
+async def test_where_tls_is_spoken_nothing_is_answered_in_the_clear(ours: Authority) -> None:
+    async with serving(ours) as url, client_of(url.replace("https:", "http:"), context(ours)) as client:
+        with pytest.raises(httpx.TransportError):
+            await client.get("/livez")
+
+
+@pytest.mark.parametrize("names", ["caller", "first, caller", "10.0.0.7"])
+async def test_a_client_is_admitted_by_any_name_of_its_certificate(ours: Authority, names: str) -> None:
+    shown = ours.issue("caller", "10.0.0.7")
+    async with (
+        serving(ours, client_ca=str(ours.file), names=names) as url,
+        client_of(url, context(ours, shown)) as client,
+    ):
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_a_client_of_another_name_gets_a_problem_whatever_it_asks_and_the_log_says_who_it_is(
+    ours: Authority,
+) -> None:
+    shown = ours.issue("somebody")
+    with capture_logs() as lines:
+        async with (
+            serving(ours, client_ca=str(ours.file), names="caller") as url,
+            client_of(url, context(ours, shown)) as client,
+        ):
+            answers = [await client.get(path) for path in ("/livez", "/fib?n=10", "/nowhere")]
+            answers.append(await client.post("/fib/batch", json=[10]))
+
+    refused = [line for line in lines if line["event"] == "client.refused"]
+    assert [answer.status_code for answer in answers] == [403] * 4
+    assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
+    assert len({answer.json()["request_id"] for answer in answers}) == 4
+    assert refused == [{"event": "client.refused", "client_names": ["somebody"], "log_level": "warning"}]
+
+
+async def test_what_is_not_http_is_a_bad_request_over_tls_too(ours: Authority) -> None:
+    async with serving(ours) as url:
+        port = httpx.URL(url).port
+        reader, writer = await asyncio.open_connection("localhost", port, ssl=context(ours))
+        writer.write(b"nonsense\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_public_gateway_speaks_tls_1_2_and_1_3(ours: Authority, version: ssl.TLSVersion) -> None:
+    only = context(ours)
+    only.minimum_version = only.maximum_version = version
+    async with serving(ours) as url, client_of(url, only) as client:
+        assert (await client.get("/livez")).status_code == 200
