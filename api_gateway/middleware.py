@@ -26,6 +26,7 @@ MAX_LOGGED = 200
 #: Asked every few seconds by whatever watches over the process; only a refusal is worth a line.
 _PROBED = frozenset({"/livez", "/readyz"})
 _HEADER = HEADER.lower().encode()
+_LEAST_FAILURE = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 class RequestLayer:
@@ -88,7 +89,7 @@ class _Exchange:
 
     @property
     def failed(self) -> bool:
-        return self.status == 0 or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return self.status == 0 or self.status >= _LEAST_FAILURE
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

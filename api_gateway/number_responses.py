@@ -35,7 +35,7 @@ async def respond(client: FibonacciClient, n: int, scope: Scope, receive: Receiv
     head = HEAD_KEY in scope
     # RFC 9110 defines ranges for GET alone.
     asked = _asked_range(fields, selected) if b"range" in fields and not head else None
-    if selected.representation.is_streamed(n):
+    if selected.is_streamed:
         return StreamedResponse(client, selected, asked, head=head)
     work = client.get(n, selected.representation.encoding)
     value = await (while_connected(receive, work) if n > WATCHED_ABOVE_N else work)
@@ -59,8 +59,7 @@ def _asked_range(fields: Mapping[bytes, str], selected: Selected) -> ByteRange |
 
 
 async def _enveloped(selected: Selected, value: bytes) -> Response:
-    before, after = selected.envelope(value)
-    body = b"%b%b%b" % (before, value, after)
+    body = selected.body(value)
     if selected.coding == "gzip":
         gzip = Gzip()
         body = await gzip.compress(body) + await gzip.finish()

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from api_gateway.errors import NotAcceptable
 from api_gateway.negotiation import Coding, choose_coding, choose_media_type
@@ -17,6 +18,9 @@ GZIP_ABOVE_BYTES = 1_024
 #: Bytes above which a value leaves as a stream: it would not fit one gRPC message for much longer.
 STREAM_ABOVE_BYTES = 1 << 20
 
+#: The numbers whose fields are remembered.
+MAX_REMEMBERED = 1_024
+
 #: The largest index whose number JSON also gives as a number: where a signed 64-bit integer ends.
 INT64_MAX_INDEX = 92
 
@@ -25,7 +29,7 @@ _DIGITS_PER_INDEX = 0.20898764024997873
 _BYTES_PER_INDEX = 0.6942419136306174 / 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Representation:
     """One media type. `resumable` ones have ranges and a digest: their bytes are those of the encoding."""
 
@@ -84,7 +88,7 @@ _OFFERS = tuple(REPRESENTATIONS)
 _NO_PREFERENCE = frozenset({"", "*/*", "application/json"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Selected:
     """The bytes that a request asks for: a number in one representation and one content coding."""
 
@@ -92,7 +96,11 @@ class Selected:
     representation: Representation
     coding: Coding
 
-    @property
+    @cached_property
+    def is_streamed(self) -> bool:
+        return self.representation.is_streamed(self.n)
+
+    @cached_property
     def etag(self) -> str:
         coding = "" if self.coding == "identity" else f"-{self.coding}"
         return f'"{self.n}-{self.representation.name}{coding}-{SCHEMA_VERSION}"'
@@ -103,7 +111,7 @@ class Selected:
 
     def headers(self, length: int | None) -> RawHeaders:
         """The fields of a body of so many bytes, or of as many as there will be."""
-        fields = [*self.representation.headers, (b"etag", self.etag.encode())]
+        fields = list(self._fields)
         if length is not None:
             fields.append((b"content-length", b"%d" % length))
         if self.coding != "identity":
@@ -122,12 +130,24 @@ class Selected:
     def not_modified_headers(self) -> RawHeaders:
         return [*_CACHING, (b"etag", self.etag.encode())]
 
-    def envelope(self, value: bytes = b"") -> tuple[bytes, bytes]:
-        """What stands before and after the value in the body. A value that fits int64 also stands before itself."""
-        if self.representation is not JSON:
-            return b"", b""
-        number = b'"x":%b,' % value if self.n <= INT64_MAX_INDEX else b""
-        return b'{"n":%d,%b"value":"' % (self.n, number), b'"}'
+    def body(self, value: bytes) -> bytes:
+        """The value in its envelope; one that fits int64 also stands before itself."""
+        if self.representation is JSON and self.n <= INT64_MAX_INDEX:
+            return self._small_envelope % (value, value)
+        before, after = self.envelope()
+        return before + value + after
+
+    def envelope(self) -> tuple[bytes, bytes]:
+        """What stands in the body before and after a value that does not fit int64."""
+        return (b'{"n":%d,"value":"' % self.n, b'"}') if self.representation is JSON else (b"", b"")
+
+    @cached_property
+    def _small_envelope(self) -> bytes:
+        return b'{"n":%d,"x":%%b,"value":"%%b"}' % self.n
+
+    @cached_property
+    def _fields(self) -> RawHeaders:
+        return [*self.representation.headers, (b"etag", self.etag.encode())]
 
 
 def select(n: int, *, accept: str, accept_encoding: str | None) -> Selected:
@@ -139,8 +159,14 @@ def select(n: int, *, accept: str, accept_encoding: str | None) -> Selected:
     gzip_pays = representation.gzip_pays(n)
     # Only a weight can refuse identity, and every weight that refuses is written with a 0.
     if not gzip_pays and (accept_encoding is None or "0" not in accept_encoding):
-        return Selected(n, representation, "identity")
+        return _uncoded(n, representation)
     coding = choose_coding(accept_encoding, gzip_pays=gzip_pays)
     if coding is None:
         raise NotAcceptable("Accept-Encoding", ("identity", "gzip"))
     return Selected(n, representation, coding)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _uncoded(n: int, representation: Representation) -> Selected:
+    """What nearly every request for a short number asks for; to make its fields anew takes 2 us."""
+    return Selected(n, representation, "identity")
