@@ -28,6 +28,7 @@ from stats_service.upserts import (
     error_rows,
     measured_row,
     minute_row,
+    parameters,
 )
 
 log = structlog.get_logger()
@@ -120,7 +121,7 @@ class SqlStore:
                 return False
             if added:
                 await self._add(connection, added)
-                await connection.exec_driver_sql(self._upserts.minutes, minute_row(batch.minute(now)))
+                await _execute(connection, self._upserts.minutes, [minute_row(batch.minute(now))])
             operations = [(operation.operation, operation.count) for operation in batch.operations]
             await _execute(connection, self._upserts.operations, operations)
             return True
@@ -240,4 +241,4 @@ class SqlStore:
 
 async def _execute(connection: AsyncConnection, statement: str, rows: Sequence[Row]) -> None:
     if rows:
-        await connection.exec_driver_sql(statement, list(rows))
+        await connection.exec_driver_sql(statement, parameters(rows, connection.dialect))
