@@ -144,6 +144,8 @@ def filled(random_: random.Random, message: Message) -> Message:
                 filled(random_, getattr(message, field.name).add())
         elif field.message_type is not None:
             filled(random_, getattr(message, field.name))
+        elif field.is_repeated:
+            getattr(message, field.name).extend(_edge(random_, field) for _ in range(random_.randrange(4)))
         else:
             setattr(message, field.name, _edge(random_, field))
     return message
@@ -153,9 +155,10 @@ def _edge(random_: random.Random, field: Any) -> int | str:
     if field.cpp_type == field.CPPTYPE_STRING:
         return random_.choice(("", "source", "s" * 64, "s" * 65, "\0", "\U0001f600", "'; DROP TABLE numbers; --"))
     bits = 63 if field.cpp_type == field.CPPTYPE_INT64 else 31
+    least = 0 if field.cpp_type == field.CPPTYPE_UINT32 else -(2**bits)
     if random_.random() < 0.3:
         return random_.randrange(5)
-    return random_.choice([edge for edge in _EDGES if -(2**bits) <= edge < 2**bits])
+    return random_.choice([edge for edge in _EDGES if least <= edge < 2**bits])
 
 
 def mutated(random_: random.Random, text: bytes) -> bytes:
