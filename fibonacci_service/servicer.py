@@ -85,7 +85,7 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
         return _response(computation, request.encoding)
 
     async def BatchGetFib(self, request: fib_pb2.BatchGetFibRequest, context: Any) -> fib_pb2.BatchGetFibResponse:
-        asked = [(item.request.n, item.request.encoding) for item in request.items]
+        asked = [(one.n, one.encoding) for one in [item.request for item in request.items]]
         outcomes = await self._calculator.compute_each(asked)
         note(items=len(outcomes))
         self._item_log.log((n for n, _ in asked), (item.request_id for item in request.items), outcomes)

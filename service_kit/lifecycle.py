@@ -61,8 +61,8 @@ async def _serve(settings: S, running: Callable[[S], AbstractAsyncContextManager
 def _freeze_garbage() -> None:
     """Leaves what was loaded at the start out of every later collection, and collects less often.
 
-    A full collection looks at some 200,000 objects of modules and classes and takes 60 ms, during which no request is
-    answered: with 256 connections p99 was 39 ms, and 15 without them.
+    A full collection looks at the 70,000 objects of api_gateway's modules and classes for 45 ms, in which nobody is
+    answered. With 256 connections p99 was 83 ms, and 48 without it in the same run; the rate rose by 8%.
     """
     gc.collect()
     gc.freeze()

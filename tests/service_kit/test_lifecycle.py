@@ -115,6 +115,26 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
     assert programs.finished(process, signal.SIGTERM) == (128 + signal.SIGTERM, "", "")
 
 
+def test_what_a_service_loaded_at_its_start_is_left_out_of_later_garbage_collections() -> None:
+    program = """
+import gc
+
+@contextlib.asynccontextmanager
+async def running(settings):
+    yield 12345
+    log.info("demo.draining", frozen=gc.get_freeze_count())
+
+run(running)
+"""
+    process = programs.start(program)
+    programs.line_with("service.started", process)
+
+    _, output, _ = programs.finished(process, signal.SIGTERM)
+
+    [draining] = [line for line in map(json.loads, output.splitlines()) if line["event"] == "demo.draining"]
+    assert draining["frozen"] > 10_000
+
+
 def test_what_keeps_a_service_from_starting_is_one_line_and_status_1() -> None:
     program = """
 @contextlib.asynccontextmanager
