@@ -1,6 +1,7 @@
 """Worker processes as the operating system sees them, and tasks that keep one at work."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -58,7 +59,8 @@ def is_there(process: Process) -> bool:
 
 
 def kill(process: Process) -> None:
-    os.kill(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it may have ended, and asyncio not have heard of it yet
+        os.kill(process.pid, signal.SIGKILL)
 
 
 async def seconds_to_end(process: Process) -> float:
