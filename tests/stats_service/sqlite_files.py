@@ -4,8 +4,16 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-from tests.stats_service.accounts import NOON
+from stats_service.store import Bounds
+from stats_service.store_sqlite import open_sqlite
+from tests.stats_service.accounts import NOON, Clock
+
+
+def opened(path: Path, **bounds: Any) -> Any:
+    """The store of a file, at a time that stands still."""
+    return open_sqlite(path, clock=Clock(), bounds=Bounds(**bounds))
 
 
 @contextmanager

@@ -13,11 +13,9 @@ from sqlalchemy import event, text
 from stats_service.errors import StoreUnavailable
 from stats_service.records import OperationRecord
 from stats_service.schema import HEAD
-from stats_service.store import Bounds
 from stats_service.store_sql import SqlStore
-from stats_service.store_sqlite import APPLICATION_ID, open_sqlite
+from stats_service.store_sqlite import APPLICATION_ID
 from tests.stats_service.accounts import (
-    Clock,
     answers,
     batch,
     counts,
@@ -26,7 +24,7 @@ from tests.stats_service.accounts import (
     record_numbers,
     totals,
 )
-from tests.stats_service.sqlite_files import connected, files
+from tests.stats_service.sqlite_files import connected, files, opened
 
 TEN = answers(10, 3, 1)
 
@@ -34,10 +32,6 @@ TEN = answers(10, 3, 1)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "stats.sqlite3"
-
-
-def opened(path: Path, **bounds: Any) -> Any:
-    return open_sqlite(path, clock=Clock(), bounds=Bounds(**bounds))
 
 
 async def test_the_account_and_the_sources_survive_reopening(path: Path) -> None:

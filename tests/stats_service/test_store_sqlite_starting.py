@@ -4,18 +4,14 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from service_kit.lifecycle import CannotStart
 from stats_service.measures import Measures, NumberMeasures
 from stats_service.schema import HEAD
-from stats_service.store import Bounds
-from stats_service.store_sqlite import open_sqlite
 from tests.stats_service.accounts import (
     NOON,
-    Clock,
     answers,
     batch,
     counts,
@@ -24,7 +20,15 @@ from tests.stats_service.accounts import (
     record_numbers,
     totals,
 )
-from tests.stats_service.sqlite_files import as_release_0_1_made_it, connected, content, files, with_damage, write
+from tests.stats_service.sqlite_files import (
+    as_release_0_1_made_it,
+    connected,
+    content,
+    files,
+    opened,
+    with_damage,
+    write,
+)
 
 TEN = answers(10, 3, 1)
 
@@ -32,10 +36,6 @@ TEN = answers(10, 3, 1)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "stats.sqlite3"
-
-
-def opened(path: Path, **bounds: Any) -> Any:
-    return open_sqlite(path, clock=Clock(), bounds=Bounds(**bounds))
 
 
 async def refusal(path: Path) -> str:
