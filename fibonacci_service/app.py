@@ -1,6 +1,7 @@
 """Puts fibonacci_service together; the only place that constructs its parts."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,16 +29,18 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     request_log = RequestLog(policy=settings.log_requests)
     channel = open_channel(settings.stats_target, leave_out_not_serving=False)
     async with channel, _recorder(settings, channel) as recorder, _workers(settings) as pool:
+        observers = [recorder]
         calculator = Calculator(
             cache=MemoryCache(max_bytes=settings.cache_bytes),
             workers=ValueWorkers(pool=pool),
             max_index=settings.max_n,
-            observers=[recorder.record],
+            observers=observers,
         )
         servicer = FibonacciServicer(
             calculator=calculator,
-            ranges=RangeReader(pool=pool, max_index=settings.range_max_n),
-            appraiser=Appraiser(pool=pool, max_index=settings.max_n),
+            ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
+            appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
+            recorder=recorder,
             request_log=request_log,
         )
         async with serving(
@@ -52,6 +55,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
 def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:
     return StatsRecorder(
         channel=channel,
+        clock=time.time,
         interval_seconds=settings.stats_interval_seconds,
         deadline_seconds=settings.stats_deadline_seconds,
         flush_seconds=settings.stats_flush_seconds,

@@ -1,12 +1,14 @@
 """Answers about numbers too long to be written out: residues, descriptions, and what computing them would cost."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fibonacci_service.description import Description, describe
 from fibonacci_service.flights import Flights
 from fibonacci_service.numerals import parse_numeral
+from fibonacci_service.observations import Observer, Operation
 from fibonacci_service.price import Price
 from fibonacci_service.sequence import residue
 from fibonacci_service.workers import WorkerPool
@@ -36,9 +38,10 @@ class Appraisal:
 class Appraiser:
     """Reads indices as text. Prices are those of this machine, measured in a worker when the first one is asked for."""
 
-    def __init__(self, *, pool: WorkerPool, max_index: int) -> None:
+    def __init__(self, *, pool: WorkerPool, max_index: int, observers: Sequence[Observer]) -> None:
         self._pool = pool
         self._max_index = max_index
+        self._observers = observers
         self._price: Price | None = None
         self._measurements: Flights[str, Price] = Flights()
 
@@ -50,9 +53,12 @@ class Appraiser:
         index = parse_numeral(n, field="n", max_digits=RESIDUE_MAX_DIGITS)
         divisor = parse_numeral(modulus, field="modulus", max_digits=RESIDUE_MAX_DIGITS, least=1)
         if index.bit_length() * divisor.bit_length() <= INLINE_MAX_BITS:
-            return str(residue(index, divisor))
-        digits, _ = await self._pool.whole("residue", n=n, modulus=modulus)
-        return digits.decode()
+            answer = str(residue(index, divisor))
+        else:
+            digits, _ = await self._pool.whole("residue", n=n, modulus=modulus)
+            answer = digits.decode()
+        self._observe(Operation.RESIDUE)
+        return answer
 
     async def describe(self, n: str) -> Appraisal:
         """Raises NumeralMalformed or NumeralTooLong; WorkersBusy or WorkerLost while there is no price."""
@@ -60,17 +66,22 @@ class Appraiser:
         price = await self.price()
         description = describe(index)
         way = self._way(index, description.digit_count)
+        self._observe(Operation.DESCRIPTION)
         return Appraisal(description, price.seconds(index), price.bytes(index), way, self._max_index)
 
     async def price(self) -> Price:
         """Measures when there is no price yet, once for all who wait. Raises WorkersBusy or WorkerLost."""
         if self._price is None:
-            self._price = await self._measurements.join("price", self._measured)
+            self._price, _ = await self._measurements.join("price", self._measured)
         return self._price
 
     async def _measured(self) -> Price:
         points, _ = await self._pool.whole("measure")
         return Price(tuple((n, seconds) for n, seconds in json.loads(points)))
+
+    def _observe(self, operation: Operation) -> None:
+        for observer in self._observers:
+            observer.record_operation(operation)
 
     def _way(self, n: int, digit_count: int) -> Way:
         if n > self._max_index:

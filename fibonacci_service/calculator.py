@@ -1,9 +1,9 @@
 """Answers requests for numbers: limits, cache, one computation for all who ask, and the fact that it leaves."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from fibonacci_service.cache import EncodedValue, Key, ValueCache
 from fibonacci_service.errors import (
@@ -15,40 +15,18 @@ from fibonacci_service.errors import (
     IndexTooLarge,
 )
 from fibonacci_service.flights import Flights
-from fibonacci_service.sequence import INT64_MAX_INDEX, SMALL, Encoding, predicted_bytes
+from fibonacci_service.observations import Computation, Failure, Observer, Origin, failure_kind
+from fibonacci_service.sequence import INT64_MAX_INDEX, Encoding, predicted_bytes
 from fibonacci_service.values import INLINE_MAX_INDEX, ValueWorkers, encoded_value
 
 MAX_BATCH_ITEMS = 1_000
 MAX_BATCH_BYTES = 1 << 20
-#: An answer that took longer has its line in the log under every policy.
-DEAR_NS = 1_000_000
 #: A number beyond this takes long enough, 50 us, that a batch lets others have their turn after it.
 GIVE_WAY_INDEX = 20_000
 _ENCODINGS = frozenset(Encoding)
 
-
-@dataclass(frozen=True, slots=True)
-class Computation:
-    """One answered request."""
-
-    n: int
-    encoded: EncodedValue
-    cached: bool
-    duration_ns: int
-
-    @property
-    def dear(self) -> bool:
-        return self.duration_ns > DEAR_NS
-
-    @property
-    def x(self) -> int:
-        """F(n) where it fits int64, else 0."""
-        return SMALL[self.n] if self.n <= INT64_MAX_INDEX else 0
-
-
 #: An index and an encoding's number, 0 where the caller understands int64 alone.
 Request = tuple[int, int]
-Observer = Callable[[Computation], None]
 
 
 class Calculator:
@@ -64,7 +42,7 @@ class Calculator:
         self._flights: Flights[Key, EncodedValue] = Flights()
 
     async def compute(self, n: int, encoding: int) -> Computation:
-        """Answers one request and tells the observers. A refused or failed request is not observed.
+        """Answers one request and tells the observers, also of a failure. A refused request is not observed.
 
         Raises IndexNegative, IndexTooLarge, EncodingNeeded, EncodingUnknown, WorkersBusy or WorkerLost. When the last
         request that waits for a number is cancelled, its computation ends.
@@ -83,16 +61,27 @@ class Calculator:
         Raises BatchTooLarge before anything is computed.
         """
         self._check_batch(requests)
-        outcomes: list[Computation | FibonacciError | None] = []
-        for n, encoding in requests:
-            outcomes.append(self._outcome_now(n, encoding))
-            if n > GIVE_WAY_INDEX:
-                await asyncio.sleep(0)
+        outcomes = await self._quick_outcomes(requests)
         dear = [position for position, outcome in enumerate(outcomes) if outcome is None]
         later = await asyncio.gather(*(self._outcome_in_workers(*requests[position]) for position in dear))
         for position, outcome in zip(dear, later, strict=True):
             outcomes[position] = outcome
         return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _quick_outcomes(self, requests: Sequence[Request]) -> list[Computation | FibonacciError | None]:
+        """The outcome of each request that is refused, kept or quick to compute; None for the others."""
+        outcomes: list[Computation | FibonacciError | None] = []
+        untried = iter(requests)
+        try:
+            for n, encoding in untried:
+                outcomes.append(self._outcome_now(n, encoding))
+                if n > GIVE_WAY_INDEX:
+                    await asyncio.sleep(0)
+        except (Exception, asyncio.CancelledError) as error:
+            dear = (request for request, outcome in zip(requests, outcomes, strict=False) if outcome is None)
+            self._abandon([*dear, *untried], error)
+            raise
+        return outcomes
 
     def _outcome_now(self, n: int, encoding: int) -> Computation | FibonacciError | None:
         try:
@@ -112,19 +101,33 @@ class Calculator:
         self._check(n, encoding)
         key = (n, Encoding(encoding or Encoding.DECIMAL))
         encoded = self._cache.get(key)
-        cached = encoded is not None
+        origin: Origin = "cache"
         if encoded is None:
             if n > INLINE_MAX_INDEX:
                 return None
+            encoded = self._compute_inline(key)
+            origin = "computed"
+        return self._observed(Computation(n, encoded, origin, time.perf_counter_ns() - started))
+
+    def _compute_inline(self, key: Key) -> EncodedValue:
+        try:
             encoded = encoded_value(*key)
-            self._cache.put(key, encoded)
-        return self._observed(Computation(n, encoded, cached, time.perf_counter_ns() - started))
+        except Exception as error:
+            self._fail(key[0], error)
+            raise
+        self._cache.put(key, encoded)
+        return encoded
 
     async def _compute_in_workers(self, n: int, encoding: int) -> Computation:
         started = time.perf_counter_ns()
         key = (n, Encoding(encoding))
-        encoded = await self._flights.join(key, lambda: self._compute_and_keep(key))
-        return self._observed(Computation(n, encoded, cached=False, duration_ns=time.perf_counter_ns() - started))
+        try:
+            encoded, joined = await self._flights.join(key, lambda: self._compute_and_keep(key))
+        except (Exception, asyncio.CancelledError) as error:
+            self._fail(n, error)
+            raise
+        origin: Origin = "coalesced" if joined else "computed"
+        return self._observed(Computation(n, encoded, origin, time.perf_counter_ns() - started))
 
     async def _compute_and_keep(self, key: Key) -> EncodedValue:
         encoded = await self._workers.value(*key)
@@ -132,9 +135,21 @@ class Calculator:
         return encoded
 
     def _observed(self, computation: Computation) -> Computation:
-        for observe in self._observers:
-            observe(computation)
+        for observer in self._observers:
+            observer.record(computation)
         return computation
+
+    def _fail(self, n: int, error: BaseException) -> None:
+        failure = Failure(n, failure_kind(error))
+        for observer in self._observers:
+            observer.record_failure(failure)
+
+    def _abandon(self, requests: Iterable[Request], error: BaseException) -> None:
+        """Tells of the requests that a batch never came to, but for those that it would have refused."""
+        for n, encoding in requests:
+            with contextlib.suppress(FibonacciError):
+                self._check(n, encoding)
+                self._fail(n, error)
 
     def _check(self, n: int, encoding: int) -> None:
         if n < 0:

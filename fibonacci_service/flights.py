@@ -20,12 +20,13 @@ class Flights(Generic[K, V]):
     def __init__(self) -> None:
         self._flights: dict[K, _Flight[V]] = {}
 
-    async def join(self, key: K, compute: Callable[[], Awaitable[V]]) -> V:
-        """The result of the computation for the key that is under way, or else of a new one."""
-        flight = self._flights.get(key) or self._start(key, compute)
+    async def join(self, key: K, compute: Callable[[], Awaitable[V]]) -> tuple[V, bool]:
+        """The result of the computation for the key, and whether it was under way already or had to be begun."""
+        under_way = self._flights.get(key)
+        flight = under_way or self._start(key, compute)
         flight.passengers += 1
         try:
-            return await asyncio.shield(flight.task)
+            return await asyncio.shield(flight.task), under_way is not None
         finally:
             flight.passengers -= 1
             if flight.passengers == 0 and not flight.task.done():

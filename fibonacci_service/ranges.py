@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from fibonacci_service.errors import CountTooSmall, IndexNegative, RangeTooHigh, WorkerLost
+from fibonacci_service.observations import Observer, Operation
 from fibonacci_service.sequence import Encoding, decimal_terms, predicted_bytes
 from fibonacci_service.workers import WorkerPool
 
@@ -26,9 +27,10 @@ _SECONDS_PER_DIGIT = 3.5e-9
 class RangeReader:
     """Reads ranges of at most `max_index`. Memory does not depend on the count: at most two slices a reader."""
 
-    def __init__(self, *, pool: WorkerPool, max_index: int) -> None:
+    def __init__(self, *, pool: WorkerPool, max_index: int, observers: Sequence[Observer]) -> None:
         self._pool = pool
         self._max_index = max_index
+        self._observers = observers
 
     def check(self, start: int, count: int) -> None:
         """Raises IndexNegative, CountTooSmall or RangeTooHigh."""
@@ -42,11 +44,15 @@ class RangeReader:
     async def read(self, start: int, count: int) -> AsyncGenerator[tuple[int, bytes], None]:
         """Pieces of about 64 KiB: the index of their first number, and numbers each followed by a line feed.
 
-        While one slice is read the next is computed, and no further one. Raises WorkersBusy or WorkerLost.
+        While one slice is read the next is computed, and no further one. The range counts as answered once its first
+        piece is there, whatever the reader does then. Raises WorkersBusy or WorkerLost.
         """
         slices = _slices(start, count)
         ahead = asyncio.ensure_future(self._slice(*next(slices)))
         try:
+            await ahead
+            for observer in self._observers:
+                observer.record_operation(Operation.RANGE)
             while True:
                 pieces = await ahead
                 following = next(slices, None)

@@ -6,9 +6,10 @@ from typing import Any, assert_never
 
 import grpc
 import structlog
+from google.protobuf.empty_pb2 import Empty
 
 from fibonacci_service.appraisals import Appraiser
-from fibonacci_service.calculator import Calculator, Computation
+from fibonacci_service.calculator import Calculator
 from fibonacci_service.errors import (
     BatchTooLarge,
     CountTooSmall,
@@ -25,7 +26,9 @@ from fibonacci_service.errors import (
     WorkerLost,
     WorkersBusy,
 )
+from fibonacci_service.observations import Computation
 from fibonacci_service.ranges import RangeReader
+from fibonacci_service.stats_recorder import StatsRecorder
 from service_kit.interceptors import note
 from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
@@ -61,11 +64,18 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
     """Translates between protobuf and the calculator."""
 
     def __init__(
-        self, *, calculator: Calculator, ranges: RangeReader, appraiser: Appraiser, request_log: RequestLog
+        self,
+        *,
+        calculator: Calculator,
+        ranges: RangeReader,
+        appraiser: Appraiser,
+        recorder: StatsRecorder,
+        request_log: RequestLog,
     ) -> None:
         self._calculator = calculator
         self._ranges = ranges
         self._appraiser = appraiser
+        self._recorder = recorder
         self._request_log = request_log
 
     async def GetFib(self, request: fib_pb2.FibonacciRequest, context: Any) -> fib_pb2.FibonacciResponse:
@@ -119,6 +129,16 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
             predicted_bytes=appraisal.predicted_bytes,
             way=appraisal.way,
             max_n=appraisal.max_index,
+        )
+
+    async def GetRecorder(self, request: Empty, context: Any) -> fib_pb2.RecorderResponse:
+        recorder = self._recorder
+        return fib_pb2.RecorderResponse(
+            source=recorder.source,
+            served=recorder.served,
+            recorded=recorder.recorded,
+            pending=recorder.pending,
+            dropped=recorder.dropped,
         )
 
     def _log_item(self, item: fib_pb2.BatchGetFibItem, outcome: Computation | FibonacciError) -> None:

@@ -38,7 +38,10 @@ class Settings(ServiceSettings):
         1, ge=0, le=600, description="How long a stopping service goes on trying to send what is left."
     )
     stats_max_pending: int = Field(
-        100_000, ge=1, le=10_000_000, description="Different numbers that may wait to be sent; more are dropped."
+        100_000,
+        ge=1,
+        le=10_000_000,
+        description="Different numbers that may wait to be sent, anew in each minute of an outage; more are dropped.",
     )
     stats_max_batch_age_seconds: float = Field(
         3600, ge=1, le=43_200, description="A batch that is still not acknowledged after this long is dropped."

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from fibonacci_service.appraisals import DESCRIBE_MAX_DIGITS, INLINE_MAX_BITS, RESIDUE_MAX_DIGITS, Appraiser, Way
 from fibonacci_service.description import describe
 from fibonacci_service.errors import FibonacciError, NumeralMalformed, NumeralTooLong, NumeralTooSmall, WorkersBusy
+from fibonacci_service.observations import Operation
 from fibonacci_service.sequence import residue
 from fibonacci_service.workers import WorkerPool
 from tests.fibonacci_service.doubling import number_modulo
+from tests.fibonacci_service.observing import Observed
 
 MAX_INDEX = 10_000_000
 #: The largest index whose number has at most 1 MiB of decimal digits.
@@ -40,8 +42,13 @@ async def pool() -> AsyncIterator[ObservedPool]:
 
 
 @pytest.fixture
-def appraiser(pool: ObservedPool) -> Appraiser:
-    return Appraiser(pool=pool, max_index=MAX_INDEX)
+def observed() -> Observed:
+    return Observed()
+
+
+@pytest.fixture
+def appraiser(pool: ObservedPool, observed: Observed) -> Appraiser:
+    return Appraiser(pool=pool, max_index=MAX_INDEX, observers=[observed])
 
 
 @given(n=st.integers(0, 2_000), modulus=st.integers(1, 10**30))
@@ -108,6 +115,30 @@ async def test_a_residue_of_bad_operands_is_refused(
     assert caught.value.field == field
 
 
+async def test_an_answered_residue_is_one_operation_wherever_it_was_computed(
+    appraiser: Appraiser, observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await appraiser.residue("10", "7")
+    assert observed == Observed(operations=[Operation.RESIDUE])
+
+    monkeypatch.setattr("fibonacci_service.appraisals.INLINE_MAX_BITS", 0)
+    await appraiser.residue("10", "7")
+    assert observed == Observed(operations=[Operation.RESIDUE] * 2)
+
+
+async def test_an_answered_description_is_one_operation_and_a_price_or_a_refusal_is_none(
+    appraiser: Appraiser, observed: Observed
+) -> None:
+    await appraiser.price()
+    for refused in (appraiser.residue("10", "0"), appraiser.describe("x")):
+        with pytest.raises(FibonacciError):
+            await refused
+    assert observed == Observed()
+
+    await appraiser.describe("10")
+    assert observed == Observed(operations=[Operation.DESCRIPTION])
+
+
 @pytest.mark.parametrize(("n", "error"), [("x", NumeralMalformed), ("9" * (DESCRIBE_MAX_DIGITS + 1), NumeralTooLong)])
 async def test_a_description_of_a_bad_index_is_refused_before_anything_is_measured(
     appraiser: Appraiser, pool: ObservedPool, n: str, error: type[FibonacciError]
@@ -140,7 +171,7 @@ async def test_an_appraisal_tells_the_number_its_cost_and_the_way_to_it(appraise
 
 
 async def test_the_way_ends_at_the_limit_even_where_a_message_would_hold_the_number(pool: ObservedPool) -> None:
-    assert (await Appraiser(pool=pool, max_index=92).describe("93")).way == ""
+    assert (await Appraiser(pool=pool, max_index=92, observers=[]).describe("93")).way == ""
 
 
 def test_the_last_number_that_fits_one_message_has_a_mebibyte_of_digits() -> None:
@@ -157,9 +188,11 @@ async def test_the_machine_is_measured_once_for_all_who_ask(appraiser: Appraiser
 
 async def test_a_measurement_that_was_refused_is_tried_again() -> None:
     async with ObservedPool(refusals=1) as pool:
-        appraiser = Appraiser(pool=pool, max_index=MAX_INDEX)
+        observed = Observed()
+        appraiser = Appraiser(pool=pool, max_index=MAX_INDEX, observers=[observed])
         with pytest.raises(WorkersBusy):
             await appraiser.describe("7")
 
         assert (await appraiser.describe("7")).description.leading_digits == "13"
         assert pool.tasks == ["measure", "measure"]
+        assert observed == Observed(operations=[Operation.DESCRIPTION])  # the one that was answered

@@ -1,10 +1,11 @@
+import asyncio
 import time
-from dataclasses import FrozenInstanceError, dataclass, field
+from dataclasses import dataclass, field
 
 import pytest
 
 from fibonacci_service.cache import EncodedValue, MemoryCache
-from fibonacci_service.calculator import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Calculator, Computation
+from fibonacci_service.calculator import GIVE_WAY_INDEX, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Calculator
 from fibonacci_service.errors import (
     BatchTooLarge,
     EncodingNeeded,
@@ -13,8 +14,10 @@ from fibonacci_service.errors import (
     IndexNegative,
     IndexTooLarge,
 )
+from fibonacci_service.observations import Computation, Failure, FailureKind
 from fibonacci_service.sequence import Encoding, predicted_bytes
 from fibonacci_service.values import ValueWorkers
+from tests.fibonacci_service.observing import Observed
 from tests.fibonacci_service.processes import pool_of
 
 DECIMAL, BIG_ENDIAN = Encoding.DECIMAL, Encoding.BIG_ENDIAN
@@ -27,15 +30,15 @@ class Bench:
 
     max_index: int = MAX_INDEX
     max_bytes: int = 1 << 20
-    observed: list[Computation] = field(default_factory=list)
-    observed_too: list[Computation] = field(default_factory=list)
+    observed: Observed = field(default_factory=Observed)
+    observed_too: Observed = field(default_factory=Observed)
 
     def __post_init__(self) -> None:
         self.calculator = Calculator(
             cache=MemoryCache(max_bytes=self.max_bytes),
             workers=ValueWorkers(pool=pool_of()),  # it starts no process before there is a dear request
             max_index=self.max_index,
-            observers=[self.observed.append, self.observed_too.append],
+            observers=[self.observed, self.observed_too],
         )
 
 
@@ -48,8 +51,8 @@ async def test_the_first_answer_is_computed_and_the_second_is_cached(bench: Benc
     first = await bench.calculator.compute(100, DECIMAL)
     second = await bench.calculator.compute(100, DECIMAL)
 
-    assert (first.encoded.data, first.cached) == (b"354224848179261915075", False)
-    assert (second.encoded.data, second.cached) == (b"354224848179261915075", True)
+    assert (first.encoded.data, first.origin) == (b"354224848179261915075", "computed")
+    assert (second.encoded.data, second.origin) == (b"354224848179261915075", "cache")
 
 
 async def test_each_encoding_is_computed_for_itself(bench: Bench) -> None:
@@ -72,11 +75,6 @@ async def test_without_room_in_the_cache_every_answer_is_computed() -> None:
     assert [(await calculator.compute(10, DECIMAL)).cached for _ in range(3)] == [False, False, False]
 
 
-@pytest.mark.parametrize(("n", "x"), [(0, 0), (10, 55), (92, 7540113804746346429), (93, 0), (MAX_INDEX, 0)])
-async def test_x_is_the_number_where_it_fits_int64(bench: Bench, n: int, x: int) -> None:
-    assert (await bench.calculator.compute(n, DECIMAL)).x == x
-
-
 async def test_an_answer_says_how_long_it_took(bench: Bench) -> None:
     started = time.perf_counter_ns()
     durations = [(await bench.calculator.compute(n, DECIMAL)).duration_ns for n in (MAX_INDEX, MAX_INDEX, 10)]
@@ -86,23 +84,10 @@ async def test_an_answer_says_how_long_it_took(bench: Bench) -> None:
     assert sum(durations) <= elapsed
 
 
-def test_an_answer_is_dear_above_one_millisecond() -> None:
-    value = EncodedValue(b"55", b"")
-
-    assert [Computation(10, value, cached=False, duration_ns=ns).dear for ns in (1_000_000, 1_000_001)] == [False, True]
-
-
-async def test_a_computation_does_not_change(bench: Bench) -> None:
-    computation = await bench.calculator.compute(10, DECIMAL)
-    with pytest.raises(FrozenInstanceError):
-        computation.n = 11  # type: ignore[misc]
-
-
 async def test_every_observer_sees_every_answer_once_and_in_order(bench: Bench) -> None:
     answers = [await bench.calculator.compute(n, DECIMAL) for n in (10, 20, 10)]
 
-    assert bench.observed == answers
-    assert bench.observed_too == answers
+    assert bench.observed == bench.observed_too == Observed(computations=answers)
 
 
 REFUSED: list[tuple[int, int, type[FibonacciError]]] = [
@@ -123,7 +108,7 @@ async def test_a_refused_request_is_not_observed(
     with pytest.raises(error):
         await bench.calculator.compute(n, encoding)
 
-    assert bench.observed == []
+    assert bench.observed == Observed()
 
 
 @pytest.mark.parametrize(("n", "encoding"), [(0, 0), (92, 0), (93, DECIMAL), (MAX_INDEX, BIG_ENDIAN)])
@@ -144,14 +129,15 @@ async def test_a_batch_keeps_its_order_with_an_error_beside_the_answers(bench: B
 
     assert [type(outcome) for outcome in outcomes] == [Computation, IndexNegative, EncodingNeeded, Computation]
     assert [outcome.encoded.data for outcome in outcomes if isinstance(outcome, Computation)] == [b"2", b"55"]
-    assert [computation.n for computation in bench.observed] == [3, 10]
+    assert [computation.n for computation in bench.observed.computations] == [3, 10]
 
 
 async def test_the_same_number_in_a_batch_is_computed_once_and_answered_each_time(bench: Bench) -> None:
     await bench.calculator.compute_each([(500, DECIMAL)] * 5)
 
-    assert [computation.cached for computation in bench.observed] == [False, True, True, True, True]
-    assert len({computation.encoded.data for computation in bench.observed}) == 1
+    computations = bench.observed.computations
+    assert [computation.cached for computation in computations] == [False, True, True, True, True]
+    assert len({computation.encoded.data for computation in computations}) == 1
 
 
 async def test_an_empty_batch_has_no_outcomes(bench: Bench) -> None:
@@ -167,7 +153,7 @@ async def test_a_batch_of_one_item_more_is_refused_before_anything_is_computed(b
         await bench.calculator.compute_each([(1, DECIMAL)] * (MAX_BATCH_ITEMS + 1))
 
     assert (caught.value.size, caught.value.limit, caught.value.unit) == (MAX_BATCH_ITEMS + 1, MAX_BATCH_ITEMS, "items")
-    assert bench.observed == []
+    assert bench.observed == Observed()
 
 
 async def test_a_batch_is_refused_for_the_bytes_it_would_answer(bench: Bench) -> None:
@@ -176,7 +162,7 @@ async def test_a_batch_is_refused_for_the_bytes_it_would_answer(bench: Bench) ->
         await bench.calculator.compute_each([(MAX_INDEX, DECIMAL)] * (fitting + 1))
 
     assert caught.value.limit == MAX_BATCH_BYTES < caught.value.size
-    assert bench.observed == []
+    assert bench.observed == Observed()
     assert len(await bench.calculator.compute_each([(MAX_INDEX, DECIMAL)] * fitting)) == fitting
 
 
@@ -184,3 +170,42 @@ async def test_items_that_will_be_refused_add_no_bytes_to_a_batch(bench: Bench) 
     outcomes = await bench.calculator.compute_each([(2**31 - 1, DECIMAL), (-(2**31), DECIMAL), (10, DECIMAL)])
 
     assert [type(outcome) for outcome in outcomes] == [IndexTooLarge, IndexNegative, Computation]
+
+
+async def test_a_fault_of_the_service_itself_is_a_failure_and_not_hidden(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fibonacci_service.calculator.encoded_value", out_of_memory)
+    with pytest.raises(MemoryError):
+        await bench.calculator.compute(10, DECIMAL)
+
+    assert bench.observed == bench.observed_too == Observed(failures=[Failure(10, FailureKind.INTERNAL)])
+
+
+async def test_a_fault_in_a_batch_fails_the_items_that_it_never_came_to_and_no_refused_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = await bench.calculator.compute(10, DECIMAL)
+    monkeypatch.setattr("fibonacci_service.calculator.encoded_value", out_of_memory)
+    with pytest.raises(MemoryError):
+        await bench.calculator.compute_each([(10, DECIMAL), (20, DECIMAL), (-1, DECIMAL), (30, DECIMAL)])
+
+    assert [computation.n for computation in bench.observed.computations] == [answered.n, 10]
+    assert bench.observed.failures == [Failure(n, FailureKind.INTERNAL) for n in (20, 30)]
+
+
+async def test_a_batch_that_its_caller_leaves_tells_of_each_item_once(bench: Bench) -> None:
+    turning = GIVE_WAY_INDEX + 1  # behind it the batch lets others have their turn
+    asked = [(5, DECIMAL), (MAX_INDEX, DECIMAL), (93, 0), (turning, DECIMAL), (6, DECIMAL), (5, DECIMAL), (-1, 0)]
+    batch = asyncio.create_task(bench.calculator.compute_each([asked[0], asked[3], *asked]))
+    await asyncio.sleep(0)
+    batch.cancel()
+    await asyncio.wait([batch])
+
+    assert [computation.n for computation in bench.observed.computations] == [5, turning]
+    cancelled = [5, MAX_INDEX, turning, 6, 5]
+    assert bench.observed.failures == [Failure(n, FailureKind.CANCELLED) for n in cancelled]
+
+
+def out_of_memory(_n: int, _encoding: Encoding) -> EncodedValue:
+    raise MemoryError

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from fibonacci_service.cache import EncodedValue, MemoryCache
-from fibonacci_service.calculator import Calculator, Computation
+from fibonacci_service.calculator import Calculator
 from fibonacci_service.errors import EncodingNeeded, EncodingUnknown, IndexNegative, WorkerLost, WorkersBusy
+from fibonacci_service.observations import Computation, Failure, FailureKind
 from fibonacci_service.sequence import Encoding
 from fibonacci_service.values import INLINE_MAX_INDEX, ValueWorkers, encoded_value
 from fibonacci_service.workers import WorkerPool
+from tests.fibonacci_service.observing import Observed
 from tests.fibonacci_service.processes import ENDLESS, LONG, Processes, kill, pool_of, seconds_to_end
 
 DECIMAL, BIG_ENDIAN = Encoding.DECIMAL, Encoding.BIG_ENDIAN
@@ -22,9 +24,11 @@ class CountingWorkers(ValueWorkers):
     def __init__(self, *, pool: WorkerPool) -> None:
         super().__init__(pool=pool)
         self.asked: list[tuple[int, Encoding]] = []
+        self.begun = asyncio.Event()
 
     async def value(self, n: int, encoding: Encoding) -> EncodedValue:
         self.asked.append((n, encoding))
+        self.begun.set()
         return await super().value(n, encoding)
 
 
@@ -34,7 +38,7 @@ class Bench:
 
     pool: WorkerPool
     max_bytes: int = 1 << 24
-    observed: list[Computation] = field(default_factory=list)
+    observed: Observed = field(default_factory=Observed)
 
     def __post_init__(self) -> None:
         self.workers = CountingWorkers(pool=self.pool)
@@ -42,7 +46,7 @@ class Bench:
             cache=MemoryCache(max_bytes=self.max_bytes),
             workers=self.workers,
             max_index=LONG,
-            observers=[self.observed.append],
+            observers=[self.observed],
         )
 
 
@@ -74,8 +78,8 @@ async def test_the_same_dear_number_is_computed_once_for_all_who_ask_at_the_same
 
     assert bench.workers.asked == [(DEAR, DECIMAL)]
     assert {id(answer.encoded) for answer in answers} == {id(answers[0].encoded)}
-    assert len(bench.observed) == 20
-    assert not any(answer.cached for answer in answers)
+    assert [answer.origin for answer in answers] == ["computed", *["coalesced"] * 19]
+    assert bench.observed == Observed(computations=answers)
 
 
 async def test_each_encoding_of_a_dear_number_is_computed_for_itself(bench: Bench) -> None:
@@ -103,11 +107,12 @@ async def test_a_dear_computation_ends_with_the_last_who_waits_for_it(bench: Ben
     first.cancel()
     await asyncio.wait([first])
     assert process.returncode is None
+    assert bench.observed == Observed(failures=[Failure(LONG, FailureKind.CANCELLED)])
 
     second.cancel()
 
     await seconds_to_end(process)
-    assert bench.observed == []
+    assert bench.observed == Observed(failures=[Failure(LONG, FailureKind.CANCELLED)] * 2)
     assert (await bench.calculator.compute(DEAR, DECIMAL)).encoded == encoded_value(DEAR, DECIMAL)
 
 
@@ -120,7 +125,7 @@ async def test_a_lost_worker_reaches_all_who_wait_and_the_next_request_is_comput
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes] == [WorkerLost] * 3
-    assert bench.observed == []
+    assert bench.observed == Observed(failures=[Failure(LONG, FailureKind.WORKER_LOST)] * 3)
     assert (await bench.calculator.compute(DEAR, BIG_ENDIAN)).encoded == encoded_value(DEAR, BIG_ENDIAN)
 
 
@@ -130,6 +135,7 @@ async def test_busy_workers_refuse_dear_numbers_and_no_others() -> None:
         with pytest.raises(WorkersBusy):
             await bench.calculator.compute(DEAR, DECIMAL)
 
+        assert bench.observed == Observed(failures=[Failure(DEAR, FailureKind.WORKERS_BUSY)])
         assert (await bench.calculator.compute(10, DECIMAL)).encoded.data == b"55"
 
 
@@ -147,9 +153,11 @@ async def test_a_batch_with_dear_items_keeps_its_order(bench: Bench) -> None:
 
 async def test_in_a_batch_only_the_dear_items_fail_with_the_workers() -> None:
     async with pool_of(max_waiting=0) as pool, pool.run("terms", **ENDLESS):
-        outcomes = await Bench(pool).calculator.compute_each([(DEAR, DECIMAL), (10, DECIMAL), (DEAR + 1, DECIMAL)])
+        bench = Bench(pool)
+        outcomes = await bench.calculator.compute_each([(DEAR, DECIMAL), (10, DECIMAL), (DEAR + 1, DECIMAL)])
 
     assert [type(outcome) for outcome in outcomes] == [WorkersBusy, Computation, WorkersBusy]
+    assert bench.observed.failures == [Failure(n, FailureKind.WORKERS_BUSY) for n in (DEAR, DEAR + 1)]
 
 
 @pytest.mark.parametrize("encoding", [0, 3, -1])
@@ -158,3 +166,16 @@ async def test_who_reads_bytes_only_has_to_name_an_encoding(bench: Bench, encodi
         await bench.calculator.compute_encoded(10, encoding)
 
     assert (await bench.calculator.compute_encoded(10, DECIMAL)).encoded.data == b"55"
+
+
+async def test_a_batch_that_its_caller_leaves_fails_its_dear_items_each_for_itself() -> None:
+    async with pool_of() as pool, pool.run("terms", **ENDLESS):
+        bench = Bench(pool)
+        batch = asyncio.create_task(bench.calculator.compute_each([(10, DECIMAL), (DEAR, DECIMAL), (DEAR, DECIMAL)]))
+        async with asyncio.timeout(30):
+            await bench.workers.begun.wait()
+        batch.cancel()
+        await asyncio.wait([batch])
+
+    assert [computation.n for computation in bench.observed.computations] == [10]
+    assert bench.observed.failures == [Failure(DEAR, FailureKind.CANCELLED)] * 2

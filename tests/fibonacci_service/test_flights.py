@@ -28,19 +28,19 @@ class Failed(Exception):
     pass
 
 
-async def joined(flights: Flights[str, int], work: Work, count: int) -> list[asyncio.Task[int]]:
+async def joined(flights: Flights[str, int], work: Work, count: int) -> list[asyncio.Task[tuple[int, bool]]]:
     """So many that wait for one key."""
     tasks = [asyncio.create_task(flights.join("key", work)) for _ in range(count)]
     await work.under_way.wait()
     return tasks
 
 
-async def test_many_who_ask_for_the_same_wait_for_one_computation() -> None:
+async def test_many_who_ask_for_the_same_wait_for_one_computation_and_all_but_the_first_have_joined_it() -> None:
     work, flights = Work(), Flights[str, int]()
     tasks = await joined(flights, work, 50)
     work.result.set_result(55)
 
-    assert await asyncio.gather(*tasks) == [55] * 50
+    assert await asyncio.gather(*tasks) == [(55, False), *[(55, True)] * 49]
     assert work.begun == 1
 
 
@@ -50,14 +50,17 @@ async def test_different_keys_are_computed_each_for_itself() -> None:
     first.result.set_result(1)
     second.result.set_result(2)
 
-    assert [*await asyncio.gather(flights.join("first", first), flights.join("second", second))] == [1, 2]
+    assert [*await asyncio.gather(flights.join("first", first), flights.join("second", second))] == [
+        (1, False),
+        (2, False),
+    ]
 
 
 async def test_who_asks_after_the_end_starts_anew() -> None:
     work, flights = Work(), Flights[str, int]()
     work.result.set_result(55)
 
-    assert [await flights.join("key", work), await flights.join("key", work)] == [55, 55]
+    assert [await flights.join("key", work), await flights.join("key", work)] == [(55, False)] * 2
     assert work.begun == 2
 
 
@@ -70,7 +73,7 @@ async def test_a_computation_goes_on_while_one_still_waits() -> None:
 
     assert (work.cancelled, all(task.cancelled() for task in leaving)) == (0, True)
     work.result.set_result(55)
-    assert await staying == 55
+    assert await staying == (55, True)
 
 
 async def test_a_computation_ends_when_the_last_who_waits_is_cancelled() -> None:
@@ -91,7 +94,7 @@ async def test_who_asks_after_the_cancellation_starts_anew() -> None:
     work.result.set_result(55)
     later = asyncio.create_task(flights.join("key", work))  # its turn comes right after the cancelled one's
 
-    assert await later == 55
+    assert await later == (55, False)
     assert (abandoned.begun, abandoned.cancelled, work.begun) == (1, 1, 1)
 
 
@@ -104,7 +107,7 @@ async def test_an_error_reaches_all_who_wait_and_is_not_kept() -> None:
 
     assert [type(outcome) for outcome in outcomes] == [Failed] * 5
     retried.result.set_result(55)
-    assert await flights.join("key", retried) == 55
+    assert await flights.join("key", retried) == (55, False)
 
 
 async def test_an_error_after_some_left_reaches_those_who_stayed() -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from fibonacci_service import ranges
 from fibonacci_service.errors import CountTooSmall, FibonacciError, IndexNegative, RangeTooHigh, WorkerLost, WorkersBusy
+from fibonacci_service.observations import Operation
 from fibonacci_service.ranges import RangeReader
 from fibonacci_service.sequence import Encoding, encode, fibonacci
 from fibonacci_service.workers import Answer, WorkerPool
+from tests.fibonacci_service.observing import Observed
 from tests.fibonacci_service.processes import ENDLESS, Processes, kill, pool_of
 
 MAX_INDEX = 1_000_000
@@ -36,8 +38,13 @@ async def pool() -> AsyncIterator[ObservedPool]:
 
 
 @pytest.fixture
-def reader(pool: ObservedPool) -> RangeReader:
-    return RangeReader(pool=pool, max_index=MAX_INDEX)
+def observed() -> Observed:
+    return Observed()
+
+
+@pytest.fixture
+def reader(pool: ObservedPool, observed: Observed) -> RangeReader:
+    return RangeReader(pool=pool, max_index=MAX_INDEX, observers=[observed])
 
 
 async def read(reader: RangeReader, start: int, count: int) -> list[tuple[int, bytes]]:
@@ -146,14 +153,14 @@ async def test_a_range_that_is_left_asks_for_no_more(reader: RangeReader, pool: 
 )
 def test_a_range_outside_its_bounds_is_refused(start: int, count: int, error: type[FibonacciError], field: str) -> None:
     with pytest.raises(error) as caught:
-        RangeReader(pool=pool_of(), max_index=MAX_INDEX).check(start, count)
+        RangeReader(pool=pool_of(), max_index=MAX_INDEX, observers=[]).check(start, count)
 
     assert caught.value.field == field
 
 
 @pytest.mark.parametrize(("start", "count"), [(0, 1), (MAX_INDEX, 1), (0, MAX_INDEX + 1)])
 def test_the_bounds_themselves_are_a_range(start: int, count: int) -> None:
-    RangeReader(pool=pool_of(), max_index=MAX_INDEX).check(start, count)
+    RangeReader(pool=pool_of(), max_index=MAX_INDEX, observers=[]).check(start, count)
 
 
 async def test_busy_workers_refuse_a_long_range(reader: RangeReader, pool: ObservedPool) -> None:
@@ -184,3 +191,32 @@ async def test_a_worker_that_is_lost_during_a_range_is_not_noticed(processes: Pr
 
     assert read_so_far == lines(100_000, 500)
     assert len(processes.all) > 1
+
+
+@pytest.mark.parametrize("count", [1, 5_000])
+async def test_a_range_is_one_operation_however_long_it_is(reader: RangeReader, observed: Observed, count: int) -> None:
+    await read(reader, 0, count)
+
+    assert observed == Observed(operations=[Operation.RANGE])
+
+
+async def test_a_range_counts_from_its_first_piece_on_whatever_its_reader_does_then(
+    reader: RangeReader, observed: Observed
+) -> None:
+    async with contextlib.aclosing(reader.read(0, MAX_INDEX)) as pieces:
+        assert observed == Observed()
+        await anext(pieces)
+        assert observed == Observed(operations=[Operation.RANGE])
+
+    assert observed == Observed(operations=[Operation.RANGE])
+
+
+async def test_a_range_without_a_first_piece_is_no_operation(
+    reader: RangeReader, pool: ObservedPool, observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "INLINE_SECONDS", 0)
+    async with pool.run("terms", **ENDLESS):
+        with pytest.raises(WorkersBusy):
+            await read(reader, 100_000, 1_000)
+
+    assert observed == Observed()

@@ -1,19 +1,18 @@
-import asyncio
+import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import grpc
 import pytest
-import structlog
 from google.protobuf.empty_pb2 import Empty
 
+from fibonacci_service.observations import Failure, FailureKind, Operation
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from stats_service.app import running
 from stats_service.settings import Settings
-from tests.fibonacci_service.recording import NEVER, account, answered, record_all, recorder_of, shape, waiting
-from tests.fibonacci_service.scripted_stats import ScriptedStats, accept, served
+from tests.fibonacci_service.recording import NEVER, account, answered, record_all, recorder_of, shape
+from tests.fibonacci_service.scripted_stats import Gate, ScriptedStats, accept, served
 
 
 @pytest.fixture
@@ -27,15 +26,22 @@ async def stats() -> AsyncIterator[grpc.aio.Channel]:
 async def test_what_was_answered_reaches_the_real_service(stats: grpc.aio.Channel) -> None:
     async with recorder_of(stats) as recorder:
         recorder.record(answered(10, 2_000_000))
-        recorder.record(answered(10, 1_000_000, cached=True))
-        recorder.record(answered(10, 6_000_000, cached=True))
-        recorder.record(answered(20, 500_000))
+        recorder.record(answered(10, 1_000_000, origin="cache"))
+        recorder.record(answered(10, 6_000_000, origin="cache"))
+        recorder.record(answered(20, 500_000, origin="coalesced"))
+        recorder.record_failure(Failure(10, FailureKind.CANCELLED))
+        recorder.record_operation(Operation.RANGE)
 
     summary = await StatsStub(stats).GetStats(Empty())
     assert account(recorder) == {"served": 4, "recorded": 4, "pending": 0, "dropped": 0}
     assert (summary.total_requests, summary.total_cache_hits) == (4, 2)
-    busiest = {"request_count": 3, "average_time_ms": 3, "cache_hits": 2, "min_time_ms": 1, "max_time_ms": 6}
-    assert summary.fibonacci_stats[0] == stats_pb2.FibonacciStat(n=10, **busiest)
+    busiest = summary.fibonacci_stats[0]
+    assert (busiest.n, busiest.request_count, busiest.cache_hits) == (10, 3, 2)
+    assert (busiest.average_time_ms, busiest.min_time_ms, busiest.max_time_ms) == (3, 1, 6)
+    assert (busiest.errors[0].kind, busiest.errors[0].count) == (stats_pb2.CANCELLED, 1)
+    assert busiest.p99_time_ms == pytest.approx(6, rel=1 / 16)
+    assert summary.totals.all.coalesced == 1
+    assert [(used.operation, used.count) for used in summary.totals.operations] == [(stats_pb2.RANGE, 1)]
 
 
 async def test_it_sends_while_it_runs_one_batch_after_another() -> None:
@@ -85,42 +91,61 @@ async def test_more_numbers_than_a_batch_holds_go_in_several(stats: grpc.aio.Cha
     assert recorder.recorded == (await StatsStub(stats).GetStats(Empty())).total_requests == 2_500
 
 
-async def test_served_is_recorded_and_pending_and_dropped_at_every_step() -> None:
-    answer = asyncio.Event()
-
-    async def wait(_request: stats_pb2.RecordRequest, _context: Any) -> None:
-        await answer.wait()
-
-    servicer = ScriptedStats(wait)
-    async with served(servicer) as channel:
-        async with recorder_of(channel, max_pending=2) as recorder:
-            record_all(recorder, [1, 1, 2, 3])
-            assert account(recorder) == {"served": 4, "recorded": 0, "pending": 3, "dropped": 1}
-            await servicer.next_batch()
-            record_all(recorder, [1, 5])
-            assert account(recorder) == {"served": 6, "recorded": 0, "pending": 5, "dropped": 1}
-            assert waiting(recorder) == 5
-            answer.set()
-            await servicer.next_batch()
-            assert account(recorder) in (
-                {"served": 6, "recorded": 3, "pending": 2, "dropped": 1},
-                {"served": 6, "recorded": 5, "pending": 0, "dropped": 1},
-            )
-            assert waiting(recorder) == recorder.pending
-        assert account(recorder) == {"served": 6, "recorded": 5, "pending": 0, "dropped": 1}
-
-
-async def test_numbers_past_the_bound_are_dropped_and_counted_and_known_ones_are_not() -> None:
+async def test_the_next_batch_waits_for_its_time_however_soon_the_last_was_acknowledged() -> None:
     servicer = ScriptedStats(accept)
-    with structlog.testing.capture_logs() as lines:
-        async with (
-            served(servicer) as channel,
-            recorder_of(channel, interval_seconds=NEVER, max_pending=10) as recorder,
-        ):
-            record_all(recorder, [*range(15), 3, 3])
-            assert account(recorder) == {"served": 17, "recorded": 0, "pending": 12, "dropped": 5}
+    async with served(servicer) as channel, recorder_of(channel, interval_seconds=0.1) as recorder:
+        started = time.monotonic()
+        for n in range(3):
+            recorder.record(answered(n))
+            await servicer.next_batch()
 
-    [dropped] = (line for line in lines if line["event"] == "stats.dropped")
-    assert (dropped["count"], "FIBONACCI_STATS_MAX_PENDING" in dropped["reason"]) == (5, True)
-    assert account(recorder) == {"served": 17, "recorded": 12, "pending": 0, "dropped": 5}
-    assert sum(record.count for batch in servicer.batches() for record in batch.records) == 12
+    assert time.monotonic() - started > 0.25  # three intervals, but for the precision of the clocks
+
+
+async def test_failures_and_operations_travel_in_the_batch_of_the_answers() -> None:
+    servicer = ScriptedStats(accept)
+    async with served(servicer) as channel, recorder_of(channel, interval_seconds=NEVER) as recorder:
+        recorder.record(answered(10, 1_000, origin="coalesced"))
+        for n, kind in ((20, FailureKind.CANCELLED), (10, FailureKind.INTERNAL), (20, FailureKind.CANCELLED)):
+            recorder.record_failure(Failure(n, kind))
+        for operation in (Operation.RESIDUE, Operation.RANGE, Operation.RESIDUE):
+            recorder.record_operation(operation)
+
+    [batch] = servicer.applied
+    assert [(record.n, record.coalesced, [*record.buckets]) for record in batch.records] == [(10, 1, [63])]
+    errors = [(error.n, error.kind, error.count) for error in batch.errors]
+    assert errors == [(10, stats_pb2.INTERNAL, 1), (20, stats_pb2.CANCELLED, 2)]
+    operations = [(operation.operation, operation.count) for operation in batch.operations]
+    assert operations == [(stats_pb2.RANGE, 1), (stats_pb2.RESIDUE, 2)]
+    assert account(recorder) == {"served": 1, "recorded": 1, "pending": 0, "dropped": 0}
+
+
+async def test_a_failure_or_an_operation_alone_is_sent_and_is_no_answer() -> None:
+    servicer = ScriptedStats(accept)
+    async with served(servicer) as channel, recorder_of(channel) as recorder:
+        recorder.record_failure(Failure(10, FailureKind.WORKERS_BUSY))
+        first = await servicer.next_batch()
+        recorder.record_operation(Operation.DESCRIPTION)
+        second = await servicer.next_batch()
+
+    assert [(len(batch.records), len(batch.errors)) for batch in (first, second)] == [(0, 1), (0, 0)]
+    assert [operation.operation for operation in second.operations] == [stats_pb2.DESCRIPTION]
+    assert account(recorder) == {"served": 0, "recorded": 0, "pending": 0, "dropped": 0}
+
+
+async def test_served_is_recorded_and_pending_and_dropped_at_every_step() -> None:
+    gate = Gate()
+    servicer = ScriptedStats(gate)
+    async with served(servicer) as channel:
+        async with recorder_of(channel, max_pending=3) as recorder:
+            record_all(recorder, [1, 1, 2])
+            assert account(recorder) == {"served": 3, "recorded": 0, "pending": 3, "dropped": 0}
+            await servicer.next_batch()
+            record_all(recorder, [1, 1, 5])
+            assert account(recorder) == {"served": 6, "recorded": 0, "pending": 5, "dropped": 1}
+            gate.open()
+            assert shape(await servicer.next_batch()) == (2, {1: 2})
+            assert recorder.recorded >= 3
+            assert recorder.recorded + recorder.pending == 5
+        assert account(recorder) == {"served": 6, "recorded": 5, "pending": 0, "dropped": 1}
+    assert servicer.counted == 5

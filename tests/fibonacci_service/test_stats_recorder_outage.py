@@ -10,15 +10,13 @@ from typing import Any
 import grpc
 import pytest
 import structlog
-from google.protobuf.empty_pb2 import Empty
 
+from fibonacci_service.observations import Failure, FailureKind, Operation
+from fibonacci_service.stats_sender import StatsSender
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2
-from service_kit.pb.stats.stats_pb2_grpc import StatsStub
-from stats_service.servicer import StatsServicer
-from stats_service.store import MemoryStore
 from tests.fibonacci_service.recording import NEVER, account, record_all, recorder_of, shape
-from tests.fibonacci_service.scripted_stats import ScriptedStats, hang, listening, served
+from tests.fibonacci_service.scripted_stats import Gate, ScriptedStats, accept, hang, listening, served
 
 
 async def channel_failed(channel: grpc.aio.Channel) -> None:
@@ -28,7 +26,7 @@ async def channel_failed(channel: grpc.aio.Channel) -> None:
 
 
 async def test_a_batch_whose_answer_was_lost_is_sent_again_and_counted_once() -> None:
-    class LosesTwoAnswers(StatsServicer):
+    class LosesTwoAnswers(ScriptedStats):
         lost = 0
 
         async def RecordNo(self, request: stats_pb2.RecordRequest, context: Any) -> stats_pb2.RecordResponse:
@@ -38,30 +36,24 @@ async def test_a_batch_whose_answer_was_lost_is_sent_again_and_counted_once() ->
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "applied, but nobody heard")
             return answer
 
-    servicer = LosesTwoAnswers(store=MemoryStore(clock=time.time))
-    async with served(servicer) as channel:
-        async with recorder_of(channel) as recorder:
-            record_all(recorder, [10, 10, 20])
-        summary = await StatsStub(channel).GetStats(Empty())
+    servicer = LosesTwoAnswers(accept)
+    async with served(servicer) as channel, recorder_of(channel) as recorder:
+        record_all(recorder, [10, 10, 20])
 
     assert servicer.lost == 2
     assert account(recorder) == {"served": 3, "recorded": 3, "pending": 0, "dropped": 0}
-    assert summary.total_requests == 3
+    assert servicer.counted == 3
 
 
 async def test_a_batch_that_is_not_answered_in_time_is_sent_again_unchanged() -> None:
-    release = asyncio.Event()
-
-    async def wait(_request: stats_pb2.RecordRequest, _context: Any) -> None:
-        await release.wait()
-
-    servicer = ScriptedStats(wait)
+    gate = Gate()
+    servicer = ScriptedStats(gate)
     async with served(servicer) as channel, recorder_of(channel, deadline_seconds=0.1) as recorder:
         record_all(recorder, [10, 20])
         first = await servicer.next_batch()
         record_all(recorder, [10, 30])
         second = await servicer.next_batch()
-        release.set()
+        gate.open()
 
         assert first == second
     assert account(recorder) == {"served": 4, "recorded": 4, "pending": 0, "dropped": 0}
@@ -84,20 +76,22 @@ async def test_without_any_service_answers_wait_and_are_dropped_at_the_end() -> 
 
 
 async def test_a_service_that_starts_later_gets_everything_for_no_batch_ages_without_a_connection() -> None:
-    servicer = StatsServicer(store=MemoryStore(clock=time.time))
+    servicer = ScriptedStats(accept)
     with tempfile.TemporaryDirectory() as folder:
         address = f"unix:{Path(folder) / 'stats'}"
-        async with open_channel(address) as channel, AsyncExitStack() as later:
-            async with recorder_of(channel, deadline_seconds=1, max_batch_age_seconds=0.05) as recorder:
-                record_all(recorder, [10, 20])
-                await channel_failed(channel)
-                await asyncio.sleep(0.1)  # longer than a batch that is being sent may take
-                record_all(recorder, [10, 30])
-                assert (recorder.recorded, recorder.pending) == (0, 4)
-                await later.enter_async_context(listening(servicer, address))
-            summary = await StatsStub(channel).GetStats(Empty())
+        async with (
+            open_channel(address) as channel,
+            AsyncExitStack() as later,
+            recorder_of(channel, deadline_seconds=1, max_batch_age_seconds=0.05) as recorder,
+        ):
+            record_all(recorder, [10, 20])
+            await channel_failed(channel)
+            await asyncio.sleep(0.1)  # longer than a batch that is being sent may take
+            record_all(recorder, [10, 30])
+            assert (recorder.recorded, recorder.pending) == (0, 4)
+            await later.enter_async_context(listening(servicer, address))
 
-    assert recorder.recorded == summary.total_requests == 4
+    assert recorder.recorded == servicer.counted == 4
 
 
 @pytest.mark.parametrize(
@@ -165,3 +159,50 @@ async def test_a_hung_service_keeps_the_end_waiting_no_longer_than_the_flush_tim
 
     assert 0.05 < seconds < 10
     assert account(recorder) == {"served": 3, "recorded": 0, "pending": 0, "dropped": 3}
+
+
+async def test_a_task_that_crashes_starts_again_with_the_same_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    class CrashesOnce(StatsSender):
+        crashed = False
+
+        async def send(self, batch: stats_pb2.RecordRequest) -> None:
+            if not self.crashed:
+                self.crashed = True
+                raise ZeroDivisionError
+            await super().send(batch)
+
+    monkeypatch.setattr("fibonacci_service.stats_recorder.StatsSender", CrashesOnce)
+    monkeypatch.setattr("service_kit.lifecycle.RESTART_DELAY_SECONDS", 0)
+    servicer = ScriptedStats(accept)
+    with structlog.testing.capture_logs() as lines:
+        async with served(servicer) as channel, recorder_of(channel) as recorder:
+            record_all(recorder, [10, 10])
+            assert shape(await servicer.next_batch()) == (1, {10: 2})
+
+    assert [line["task"] for line in lines if line["event"] == "task.crashed"] == ["send_stats"]
+    assert account(recorder) == {"served": 2, "recorded": 2, "pending": 0, "dropped": 0}
+
+
+async def want_records(request: stats_pb2.RecordRequest, context: Any) -> None:
+    """The script of a stats_service of before there were errors and operations, and of these it takes no notice."""
+    if not request.records:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "records must be 1 to 1000, not 0")
+
+
+async def test_before_an_old_service_no_answer_is_lost_and_what_it_does_not_know_is_logged_once() -> None:
+    servicer = ScriptedStats(want_records)
+    with structlog.testing.capture_logs() as lines:
+        async with served(servicer) as channel, recorder_of(channel) as recorder:
+            for n in range(3):
+                recorder.record_failure(Failure(n, FailureKind.CANCELLED))
+                await servicer.next_batch()
+                recorder.record_operation(Operation.RANGE)
+                await servicer.next_batch()
+                recorder.record_failure(Failure(n, FailureKind.CANCELLED))
+                record_all(recorder, [n, n])
+
+    assert account(recorder) == {"served": 6, "recorded": 6, "pending": 0, "dropped": 0}
+    assert servicer.counted == 6
+    [refusal] = (line for line in lines if line["log_level"] == "warning")
+    assert (refusal["event"], refusal["entries"]) == ("stats.recordless_dropped", 1)
+    assert refusal["reason"] == "INVALID_ARGUMENT: records must be 1 to 1000, not 0"
