@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api_gateway.problems import problem
 from service_kit.request_id import current_request_id, new_request_id
@@ -44,6 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._bounds = bounds
         self._refusal = _MALFORMED
+        self._answering: RequestResponseCycle | None = None
         self._header_bytes = 0
         self._awaited_since: float | None = None
         self._blocked_since: float | None = None
@@ -53,6 +54,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._awaited_since = self.loop.time()
         if len(self.connections) > self._bounds.connections:
             self._refuse(503, f"{self._bounds.connections} connections are open already.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Uvicorn tells only the newest request that its client is gone, and the one being answered may be older."""
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def on_message_begin(self) -> None:
         self._header_bytes = 0
@@ -85,6 +94,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.cycle.response_complete:  # else a request that was sent ahead is being answered
             self._awaited_since = self.loop.time()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def pause_writing(self) -> None:
         self._blocked_since = self.loop.time()

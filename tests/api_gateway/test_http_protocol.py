@@ -186,7 +186,7 @@ async def never_reading(client: httpx.AsyncClient) -> AsyncIterator[socket.socke
 
 
 async def ask_until_broken(connection: socket.socket) -> None:
-    """Asks for more than the kernel holds for a client that does not read, and waits for the gateway to break it off."""
+    """Asks for more than the kernel holds for a client that does not read, and waits for the gateway to break off."""
     loop = asyncio.get_running_loop()
     request = f"GET /fib?n={MAX_N} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode()
     with contextlib.suppress(ConnectionError):
