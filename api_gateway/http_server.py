@@ -2,35 +2,23 @@
 
 import asyncio
 import contextlib
-import contextvars
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import uvicorn
-from starlette.responses import Response
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api_gateway.client_certificates import admitting, newest_context
-from api_gateway.problems import problem
+from api_gateway.http_protocol import BoundedProtocol, Bounds, end_slow_connections
 from api_gateway.settings import Settings
 from service_kit.lifecycle import bind_socket
-from service_kit.request_id import current_request_id, new_request_id
 from service_kit.tls import Certificates
 
-
-class _Protocol(HttpToolsProtocol):
-    def send_400_response(self, msg: str) -> None:
-        """What is no HTTP gets a problem too, where uvicorn answers in plain text."""
-        response = contextvars.copy_context().run(_malformed)
-        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, (b"connection", b"close")))
-        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n%b\r\n%b" % (b"".join(lines), bytes(response.body)))
-        self.transport.close()
-
-
-def _malformed() -> Response:
-    current_request_id.set(new_request_id())
-    return problem(400, "The request is not well-formed HTTP/1.1; a URL has to be percent-encoded ASCII.")
+#: How long a connection without a request stays open.
+KEEP_ALIVE_SECONDS = 5
+#: The server looks about ten times a second whether it should end; every so many times it looks for slow clients.
+_TICKS_BETWEEN_LOOKS = 5
 
 
 class _Server(uvicorn.Server):
@@ -38,6 +26,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leaves the signals alone: uvicorn raises them again, and nothing after it would run."""
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_BETWEEN_LOOKS == 0:
+            end_slow_connections(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
 
 @asynccontextmanager
@@ -47,9 +40,15 @@ async def serving(app: ASGIApp, settings: Settings, *, certificates: Certificate
     With certificates it takes TLS and nothing else. Raises CannotStart when the address is taken.
     """
     listener = bind_socket(settings, reuse_port=settings.reuse_port)
+    bounds = Bounds(
+        connections=settings.max_connections,
+        receive_seconds=settings.receive_timeout_seconds,
+        send_seconds=settings.send_timeout_seconds,
+    )
     config = uvicorn.Config(
         app,
-        http=admitting(_Protocol, settings.admitted_names),
+        http=partial(admitting(BoundedProtocol, settings.admitted_names), bounds=bounds),  # type: ignore[arg-type,call-arg]
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -37,6 +37,18 @@ class Settings(CallingSettings):
         description="How long a request may take, over all attempts to answer it; for a number that is sent in pieces, "
         "how long the first may take, and each of the others.",
     )
+    max_connections: int = Field(
+        900, ge=1, le=1_000_000, description="HTTP connections that may be open at once; more get 503."
+    )
+    receive_timeout_seconds: float = Field(
+        8,
+        ge=0.1,
+        le=3600,
+        description="How long a request may take to arrive, from when its connection is free for it.",
+    )
+    send_timeout_seconds: float = Field(
+        8, ge=0.1, le=3600, description="How long a client may take to read 64 KiB of an answer."
+    )
     max_waiting: int = Field(
         10_000, ge=1, le=1_000_000, description="Requests that may wait for fibonacci_service; more get 503."
     )

@@ -1,0 +1,148 @@
+"""HTTP/1.1 on one connection, as uvicorn speaks it, with bounds on what a client may send and how long it may take."""
+
+import contextvars
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from api_gateway.problems import problem
+from service_kit.request_id import current_request_id, new_request_id
+
+#: A batch of a thousand indices is 10 kB of URL.
+MAX_URL_BYTES = 16 << 10
+MAX_HEADER_BYTES = 32 << 10
+MAX_HEADERS = 100
+#: Requests that a client may send ahead of the answers. uvicorn would keep as many as come.
+MAX_SENT_AHEAD = 16
+
+_MALFORMED = (400, "The request is not well-formed HTTP/1.1; a URL has to be percent-encoded ASCII.")
+_URL_TOO_LONG = (414, f"The URL must have at most {MAX_URL_BYTES} bytes.")
+_HEADERS_TOO_LARGE = (431, f"The header fields must be at most {MAX_HEADERS}, with {MAX_HEADER_BYTES} bytes in all.")
+_TOO_SLOW = (408, "The request did not arrive in time.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """`receive_seconds` is for a whole request, from when its connection is free; `send_seconds` for taking 64 KiB."""
+
+    connections: int
+    receive_seconds: float
+    send_seconds: float
+
+
+class _Refused(Exception):
+    """Ends the parsing; what is said to the client stands in the protocol."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Times are those of the loop's clock; `end_slow_connections` looks at them, so that a request sets no timer."""
+
+    def __init__(self, *arguments: Any, bounds: Bounds, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._bounds = bounds
+        self._refusal = _MALFORMED
+        self._answering: RequestResponseCycle | None = None
+        self._header_bytes = 0
+        self._awaited_since: float | None = None
+        self._blocked_since: float | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._awaited_since = self.loop.time()
+        if len(self.connections) > self._bounds.connections:
+            self._refuse(503, f"{self._bounds.connections} connections are open already.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Uvicorn tells only the newest request that its client is gone, and the one being answered may be older."""
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
+    def on_message_begin(self) -> None:
+        self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_URL_BYTES:
+            self._refusal = _URL_TOO_LONG
+            raise _Refused
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS:
+            self._refusal = _HEADERS_TOO_LARGE
+            raise _Refused
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MAX_SENT_AHEAD:
+            raise _Refused  # the answers to those before are the last ones on this connection
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        # An answer may be complete before the request is; then the client owes the next one.
+        self._awaited_since = self.loop.time() if self.cycle.response_complete else None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:  # else a request that was sent ahead is being answered
+            self._awaited_since = self.loop.time()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def pause_writing(self) -> None:
+        self._blocked_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._blocked_since = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP, or too much of it, gets a problem too, where uvicorn answers in plain text."""
+        self._refuse(*self._refusal)
+
+    def end_if_too_slow(self, now: float) -> None:
+        """Ends the connection where the client has owed bytes, or the taking of bytes, for too long."""
+        if self._blocked_since is not None and now - self._blocked_since > self._bounds.send_seconds:
+            self.transport.abort()
+        elif self._awaited_since is not None and now - self._awaited_since > self._bounds.receive_seconds:
+            if self.transport.is_closing() or self.transport.get_write_buffer_size():
+                self.transport.abort()  # it does not read the answer before
+            elif self._began():
+                self._refuse(*_TOO_SLOW)
+            else:
+                self.transport.close()
+
+    def _began(self) -> bool:
+        """Whether a part of a request has arrived."""
+        return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answers and closes; where an earlier request is being answered, that answer is the last."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+            return
+        response = contextvars.copy_context().run(_problem, status, detail)
+        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, (b"connection", b"close")))
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], b"".join(lines), bytes(response.body)))
+        self.transport.close()
+
+
+def end_slow_connections(connections: Iterable[Any], now: float) -> None:
+    for connection in list(connections):
+        cast("BoundedProtocol", connection).end_if_too_slow(now)
+
+
+def _problem(status: int, detail: str) -> Response:
+    current_request_id.set(new_request_id())
+    return problem(status, detail)

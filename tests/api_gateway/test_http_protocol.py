@@ -1,0 +1,219 @@
+"""Clients that send too much, too slowly, or do not read: over real connections to the real gateway."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from api_gateway.http_protocol import MAX_HEADER_BYTES, MAX_HEADERS, MAX_SENT_AHEAD, MAX_URL_BYTES
+from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
+from tests.api_gateway.streaming_neighbour import MAX_N, StreamingFibonacci, client_before
+
+PATIENCE_SECONDS = 20
+HEAD = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n"
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def connected(client: httpx.AsyncClient) -> AsyncIterator[Connection]:
+    url = client.base_url
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def answer_to(client: httpx.AsyncClient, request: bytes) -> bytes:
+    """Everything that comes until the gateway closes."""
+    async with connected(client) as (reader, writer), asyncio.timeout(PATIENCE_SECONDS):
+        writer.write(request)
+        return await reader.read()
+
+
+def problem_in(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert b"connection: close" in head
+    found = json.loads(body)
+    assert head.startswith(b"HTTP/1.1 %d " % found["status"])
+    return found["status"], found["detail"]
+
+
+async def seconds_until_closed(connection: Connection) -> float:
+    """While it waits it sends one header line after another, and never the last."""
+    reader, writer = connection
+    started = time.monotonic()
+    writer.write(HEAD)
+    closed = asyncio.ensure_future(reader.read())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not closed.done():
+            with contextlib.suppress(ConnectionError):
+                writer.write(b"X-Slow: 1\r\n")
+                await writer.drain()
+            await asyncio.wait([closed], timeout=0.05)
+    with contextlib.suppress(ConnectionError):
+        closed.result()
+    return time.monotonic() - started
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway_to(TinyFibonacci()) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def hasty_client() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway that waits for half a second only."""
+    impatient = {"receive_timeout_seconds": 0.5, "send_timeout_seconds": 0.5}
+    async with gateway_to(TinyFibonacci(), **impatient) as connected:
+        yield connected
+
+
+async def test_a_url_may_have_its_bound_and_no_more(client: httpx.AsyncClient) -> None:
+    padding = "x" * (MAX_URL_BYTES - len("/?"))
+    assert (await client.get(f"/?{padding}")).status_code == 404
+
+    refused = await answer_to(client, f"GET /?{padding}x HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    assert problem_in(refused) == (414, f"The URL must have at most {MAX_URL_BYTES} bytes.")
+
+
+async def test_a_url_that_never_ends_is_refused_before_its_end(client: httpx.AsyncClient) -> None:
+    assert problem_in(await answer_to(client, b"GET /" + b"x" * (2 * MAX_URL_BYTES)))[0] == 414
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [b"X-Large: %b\r\n" % (b"x" * MAX_HEADER_BYTES), b"X-One: 1\r\n" * MAX_HEADERS],
+    ids=["bytes", "count"],
+)
+async def test_header_fields_beyond_the_bounds_are_refused(client: httpx.AsyncClient, headers: bytes) -> None:
+    status, detail = problem_in(await answer_to(client, HEAD + headers + b"\r\n"))
+
+    assert status == 431
+    assert str(MAX_HEADERS) in detail
+    assert str(MAX_HEADER_BYTES) in detail
+
+
+async def test_header_fields_within_the_bounds_are_accepted(client: httpx.AsyncClient) -> None:
+    fields = {f"X-{number}": "x" * 250 for number in range(MAX_HEADERS - 10)}
+
+    assert (await client.get("/livez", headers=fields)).status_code == 200
+
+
+async def test_the_bounds_are_of_one_request_and_not_of_a_connection(client: httpx.AsyncClient) -> None:
+    fields = {"X-Large": "x" * (MAX_HEADER_BYTES * 3 // 4)}
+
+    assert [(await client.get("/livez", headers=fields)).status_code for _ in range(3)] == [200, 200, 200]
+
+
+async def test_connections_beyond_the_bound_get_a_503_and_those_before_live_on() -> None:
+    async with gateway_to(TinyFibonacci(), max_connections=2) as client, connected(client) as first:
+        async with connected(client):
+            status, detail = problem_in(await answer_to(client, b""))
+            assert (status, detail) == (503, "2 connections are open already.")
+        reader, writer = first
+        writer.write(HEAD + b"\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_fifty_clients_that_send_their_headers_slowly_are_gone_and_hurt_nobody(
+    hasty_client: httpx.AsyncClient,
+) -> None:
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        slow = [await stack.enter_async_context(connected(hasty_client)) for _ in range(50)]
+        gone = [group.create_task(seconds_until_closed(connection)) for connection in slow]
+        while not all(task.done() for task in gone):
+            assert (await hasty_client.get("/fib", params={"n": 10})).status_code == 200
+            await asyncio.wait(gone, timeout=0.1)
+
+    assert all(0.4 < task.result() < 10 for task in gone)
+
+
+async def test_a_client_that_sends_nothing_is_closed_without_a_word(hasty_client: httpx.AsyncClient) -> None:
+    assert await answer_to(hasty_client, b"") == b""
+
+
+async def test_a_request_that_stops_in_the_middle_gets_a_408(hasty_client: httpx.AsyncClient) -> None:
+    assert problem_in(await answer_to(hasty_client, HEAD)) == (408, "The request did not arrive in time.")
+
+
+async def test_a_body_that_does_not_come_ends_the_connection(hasty_client: httpx.AsyncClient) -> None:
+    head = b"POST /fib/batch HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+
+    assert b" 200 " not in await answer_to(hasty_client, head + b"[1")
+
+
+async def test_empty_lines_do_not_keep_a_connection_open(hasty_client: httpx.AsyncClient) -> None:
+    async with connected(hasty_client) as (reader, writer), asyncio.timeout(PATIENCE_SECONDS):
+        writer.write(HEAD + b"\r\n")
+        await reader.readuntil(b'"alive"}')
+        closed = asyncio.ensure_future(reader.read())
+        while not closed.done():
+            writer.write(b"\r\n")
+            await asyncio.wait([closed], timeout=0.05)
+
+
+async def test_fifty_clients_that_do_not_read_are_gone_and_hurt_nobody() -> None:
+    async with (
+        client_before(StreamingFibonacci(), send_timeout_seconds=0.5) as client,
+        contextlib.AsyncExitStack() as stack,
+        asyncio.TaskGroup() as group,
+    ):
+        slow = [await stack.enter_async_context(never_reading(client)) for _ in range(50)]
+        gone = [group.create_task(ask_until_broken(connection)) for connection in slow]
+        while not all(task.done() for task in gone):
+            assert (await client.get("/fib", params={"n": 10})).status_code == 200
+            await asyncio.wait(gone, timeout=0.1)
+
+
+@asynccontextmanager
+async def never_reading(client: httpx.AsyncClient) -> AsyncIterator[socket.socket]:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, (client.base_url.host, client.base_url.port))
+        yield connection
+
+
+async def ask_until_broken(connection: socket.socket) -> None:
+    """Asks for more than the kernel holds for a client that does not read, and waits for the gateway to break off."""
+    loop = asyncio.get_running_loop()
+    request = f"GET /fib?n={MAX_N} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode()
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await loop.sock_sendall(connection, request * 4)
+            while True:
+                await loop.sock_sendall(connection, b"\r\n")
+                await asyncio.sleep(0.05)
+
+
+async def test_requests_sent_ahead_without_end_are_not_kept_without_end(client: httpx.AsyncClient) -> None:
+    answers = await answer_to(client, (HEAD + b"\r\n") * 10_000)
+
+    assert 1 <= answers.count(b"HTTP/1.1 200 ") <= MAX_SENT_AHEAD + 2
+
+
+async def test_a_second_request_sent_ahead_is_answered_in_order(client: httpx.AsyncClient) -> None:
+    two = HEAD + b"\r\n" + b"GET /fib?n=10 HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
+
+    first, second = (await answer_to(client, two)).split(b"HTTP/1.1 200 ")[1:]
+
+    assert first.endswith(b'{"status":"alive"}')
+    assert second.endswith(b'"value":"55"}')
+
+
+async def test_nonsense_behind_a_request_does_not_break_into_its_answer(client: httpx.AsyncClient) -> None:
+    answer = await answer_to(client, b"GET /fib?n=10 HTTP/1.1\r\nHost: gateway\r\n\r\nnonsense\r\n\r\n")
+
+    assert answer.count(b"HTTP/1.1") == 1
+    assert answer.endswith(b'"value":"55"}')
