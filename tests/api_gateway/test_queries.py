@@ -95,7 +95,7 @@ async def test_an_index_of_ten_thousand_digits_is_refused_and_not_repeated(refus
     assert "777" not in response.text
 
 
-@pytest.mark.parametrize("query", [f"n=10&{'m' * 10_000}=1", f"n=10&{'m' * 10_000}=1&{'m' * 10_000}=1"])
+@pytest.mark.parametrize("query", [f"n=10&{'m' * 10_000}=1", f"n=10&{'m' * 5_000}=1&{'m' * 5_000}=1"])
 async def test_a_long_unknown_name_is_not_repeated_whole(refused: Refused, query: str) -> None:
     response = await refused(f"/fib?{query}")
     assert response.json()["errors"][0]["field"] == "m" * 64
