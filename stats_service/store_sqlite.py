@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from service_kit.lifecycle import CannotStart
 from stats_service import schema
@@ -23,6 +24,13 @@ APPLICATION_ID = 0x66696273
 _WITHOUT_VERSION = "0001"
 #: How long a writer waits for another process's lock before the batch fails and is sent again.
 _BUSY_MS = 5_000
+# Of several processes that change a new file to WAL at once all but one are told that it is locked, without a wait.
+_WHEN_NOT_LOCKED = Retrying(
+    retry=retry_if_exception(lambda error: getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY),
+    wait=wait_random(0.001, 0.02),
+    stop=stop_after_delay(_BUSY_MS / 1000),
+    reraise=True,
+)
 
 
 @asynccontextmanager
@@ -84,8 +92,8 @@ def _configure(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     # In WAL mode readers and the writer do not wait for each other. FULL: an acknowledged batch is on the disk, also
     # after a power cut.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MS}"):
-        cursor.execute(f"PRAGMA {pragma}")
+    for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=FULL"):
+        _WHEN_NOT_LOCKED.copy()(cursor.execute, f"PRAGMA {pragma}")
     cursor.close()
 
 
