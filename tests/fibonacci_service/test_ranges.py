@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -21,13 +22,13 @@ class ObservedPool(WorkerPool):
     """A real pool that remembers which slices it was given: the start and the count."""
 
     def __init__(self) -> None:
-        super().__init__(size=1, max_waiting=0, memory_bytes=1 << 30)
+        super().__init__(size=1, max_queued_seconds=0, memory_bytes=1 << 30)
         self.slices: list[tuple[int, int]] = []
 
     @asynccontextmanager
-    async def run(self, name: str, **operands: int | str) -> AsyncIterator[Answer]:
-        self.slices.append((int(operands["start"]), int(operands["count"])))
-        async with super().run(name, **operands) as answer:
+    async def run(self, name: str, **task: Any) -> AsyncIterator[Answer]:
+        self.slices.append((task["start"], task["count"]))
+        async with super().run(name, **task) as answer:
             yield answer
 
 
