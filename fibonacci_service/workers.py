@@ -123,8 +123,8 @@ class WorkerPool:
 
     @asynccontextmanager
     async def _turn(self, seconds: float, *, admitted: bool) -> AsyncIterator[None]:
-        if self._free.locked() and not begun:
-            self.backlog.check()
+        if not admitted:
+            self.admit()
         with self.backlog.waiting(seconds):
             await self._free.acquire()
         try:
