@@ -28,7 +28,7 @@ class Overloaded(ServiceError):
     retry_delay_seconds = RETRY_DELAY_SECONDS
 
     def __init__(self, limit: int, *, doing: str) -> None:
-        super().__init__(f"{limit} calls {doing} already, as many as may; try again in a moment")
+        super().__init__(f"no more than {limit} calls may {doing} at a time; try again in a moment")
         self.limit = limit
 
 

@@ -129,8 +129,9 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> Any:
             with self._around(method, context):
                 self._admit(context)
+                message = _decoded(request)
                 with self._admission.place_now() or await self._admission.place_in_turn():
-                    return await answer(_decoded(request), context)
+                    return await answer(message, context)
 
         return call
 
