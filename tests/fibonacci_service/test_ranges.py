@@ -221,3 +221,23 @@ async def test_a_range_without_a_first_piece_is_no_operation(
             await read(reader, 100_000, 1_000)
 
     assert observed == Observed()
+
+
+async def test_a_range_that_has_begun_waits_for_its_turns_however_much_is_refused(
+    reader: RangeReader, pool: ObservedPool
+) -> None:
+    rest = b""
+    async with contextlib.aclosing(reader.read(100_000, 2_000)) as pieces:
+        _, first = await anext(pieces)  # the next slice is computed from now on, and the others are to come
+        async with pool.run("terms", admitted=True, **ENDLESS):
+            reading = asyncio.create_task(read_on(pieces))
+            with pytest.raises(WorkersBusy):
+                await read(reader, 100_000, 2_000)
+            assert not reading.done()
+        rest = await reading
+
+    assert first + rest == lines(100_000, 2_000)
+
+
+async def read_on(pieces: AsyncIterator[tuple[int, bytes]]) -> bytes:
+    return b"".join([piece async for _, piece in pieces])
