@@ -24,7 +24,7 @@ class Settings(GrpcServiceSettings, CallingSettings):
         0, ge=0, le=1024, description="Processes for long computations; 0 means one for each processor."
     )
     workers_max_queued_seconds: float = Field(
-        5,
+        2,
         ge=0,
         le=3600,
         description="A long computation may wait for a worker while those before it are predicted to be begun within "
