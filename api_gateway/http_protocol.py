@@ -9,6 +9,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api_gateway.problems import problem
+from api_gateway.security_headers import FIELDS
 from service_kit.request_id import current_request_id, new_request_id
 
 #: A batch of a thousand indices is 10 kB of URL.
@@ -133,7 +134,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         response = contextvars.copy_context().run(_problem, status, detail)
-        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, (b"connection", b"close")))
+        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, *FIELDS, (b"connection", b"close")))
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], b"".join(lines), bytes(response.body)))
         self.transport.close()
 

@@ -17,6 +17,7 @@ from api_gateway.errors import (
     FieldErrors,
     NotAcceptable,
     RangeNotSatisfiable,
+    RateLimited,
     ServiceUnavailable,
     TooManyStreams,
     UpstreamError,
@@ -111,6 +112,9 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     UpstreamError: _upstream,
     ServiceUnavailable: lambda error: problem(503, str(error)),
     TooManyStreams: lambda error: problem(503, str(error)),
+    RateLimited: lambda error: problem(
+        429, str(error), headers={"Retry-After": str(error.retry_after_seconds), **error.fields}
+    ),
     DeadlineExceeded: lambda error: problem(504, str(error)),
     ClientGone: lambda _: problem(499),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),
