@@ -106,10 +106,15 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
         description_routes(fibonacci),
         stats_stream_routes(stats, draining),  # before /stats/{n}
         stats_routes(stats),
-        health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set),
     ):
-        app.include_router(router, dependencies=[Depends(refuse_repeated_parameters)])
-    app.include_router(batch_routes(fibonacci))
+        app.include_router(
+            router, dependencies=[Depends(refuse_repeated_parameters)], responses=problems.TOO_MANY_REQUESTS
+        )
+    app.include_router(
+        health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set),
+        dependencies=[Depends(refuse_repeated_parameters)],
+    )
+    app.include_router(batch_routes(fibonacci), responses=problems.TOO_MANY_REQUESTS)
     problems.install(app)
     return app
 

@@ -47,6 +47,22 @@ HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
 
+#: For the OpenAPI document.
+TOO_MANY_REQUESTS: dict[int | str, dict[str, Any]] = {
+    429: {
+        "description": "The client asks more often than it may, or more long computations wait than may.",
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "headers": {
+            "Retry-After": {"schema": {"type": "integer"}, "description": "In how many seconds to ask again."},
+            "RateLimit": {
+                "schema": {"type": "string"},
+                "description": "What is left of each limit, where there is one.",
+            },
+            "RateLimit-Policy": {"schema": {"type": "string"}, "description": "The limits."},
+        },
+    }
+}
+
 #: The codes whose text was written for the caller; the text of any other stays inside.
 _READABLE = frozenset({400, 404, 409, 429})
 
