@@ -19,10 +19,10 @@ _COMMON: Fields = (
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 _PAGES = frozenset({"/docs", "/redoc"})
-# They style what they show as they go; their search runs in a worker that they write themselves.
+# They style what they show as they go. /redoc shows a logo, and searches in a worker that it writes itself.
 _PAGE = (
-    f"{_NOTHING}; connect-src 'self'; script-src %b; style-src %b 'unsafe-inline'; img-src data: %b; "
-    "font-src https://fonts.gstatic.com; worker-src blob:"
+    f"{_NOTHING}; connect-src 'self'; script-src %b; style-src %b 'unsafe-inline'; "
+    "img-src data: https://cdn.redoc.ly/redoc/ %b; font-src https://fonts.gstatic.com; worker-src blob:"
 )
 # Only a page loads something from elsewhere, and that need not know from where.
 _PAGE_FIELDS: Fields = ((b"referrer-policy", b"no-referrer"),)
