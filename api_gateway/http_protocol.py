@@ -11,6 +11,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api_gateway.problems import problem
+from api_gateway.security_headers import FIELDS
 from service_kit.request_id import current_request_id, new_request_id
 
 #: A batch of a thousand indices is 10 kB of URL.
@@ -32,7 +33,7 @@ _TOO_SLOW = (408, "The request did not arrive in time.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """`receive_seconds` for a whole request, from when its connection is free; `send_seconds` for taking `TAKEN_BYTES`."""
+    """`receive_seconds` for a whole request, once its connection is free; `send_seconds` for taking `TAKEN_BYTES`."""
 
     connections: int
     receive_seconds: float
@@ -152,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         response = contextvars.copy_context().run(_problem, status, detail)
-        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, (b"connection", b"close")))
+        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, *FIELDS, (b"connection", b"close")))
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], b"".join(lines), bytes(response.body)))
         self.transport.close()
 

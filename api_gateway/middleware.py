@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api_gateway import problems
 from api_gateway.errors import BrokenOff
 from api_gateway.number_responses import HEAD_KEY
+from api_gateway.security_headers import SecurityHeaders
 from service_kit.logs import RequestLog
 from service_kit.request_id import HEADER, accept_request_id, current_request_id, new_request_id
 
@@ -32,8 +33,9 @@ _LEAST_FAILURE = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 class RequestLayer:
     """Pure ASGI: a BaseHTTPMiddleware would buffer, and costs several times as much."""
 
-    def __init__(self, app: ASGIApp, *, request_log: RequestLog) -> None:
+    def __init__(self, app: ASGIApp, *, request_log: RequestLog, security_headers: SecurityHeaders) -> None:
         self._app = app
+        self._security_headers = security_headers
         self._request_log = request_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,7 +43,7 @@ class RequestLayer:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        exchange = _Exchange(scope, send)
+        exchange = _Exchange(scope, send, self._security_headers)
         current_request_id.set(exchange.request_id)
         if exchange.head:
             scope = {**scope, "method": "GET", HEAD_KEY: True}
@@ -72,10 +74,11 @@ class RequestLayer:
 
 
 class _Exchange:
-    """One request and its response on its way out: its status, its request id, and no body where HEAD asked."""
+    """One request and its response on its way out: its status, its own fields, and no body where HEAD asked."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, security_headers: SecurityHeaders) -> None:
         self._send = send
+        self._security_fields = security_headers.of(scope["path"])
         self.head = scope["method"] == "HEAD"
         self.status = 0
         self.body_bytes = 0
@@ -94,7 +97,8 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (_HEADER, self.request_id.encode())]
+            own = (_HEADER, self.request_id.encode())
+            message["headers"] = [*message.get("headers", ()), own, *self._security_fields]
         elif self.head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)

@@ -17,6 +17,7 @@ from api_gateway.errors import (
     FieldErrors,
     NotAcceptable,
     RangeNotSatisfiable,
+    RateLimited,
     ServiceUnavailable,
     TooManyStreams,
     UpstreamError,
@@ -44,6 +45,22 @@ HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.UNIMPLEMENTED: 501,
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+
+#: For the OpenAPI document.
+TOO_MANY_REQUESTS: dict[int | str, dict[str, Any]] = {
+    429: {
+        "description": "The client asks more often than it may, or more long computations wait than may.",
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "headers": {
+            "Retry-After": {"schema": {"type": "integer"}, "description": "In how many seconds to ask again."},
+            "RateLimit": {
+                "schema": {"type": "string"},
+                "description": "What is left of each limit, where there is one.",
+            },
+            "RateLimit-Policy": {"schema": {"type": "string"}, "description": "The limits."},
+        },
+    }
 }
 
 #: The codes whose text was written for the caller; the text of any other stays inside.
@@ -111,6 +128,9 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     UpstreamError: _upstream,
     ServiceUnavailable: lambda error: problem(503, str(error)),
     TooManyStreams: lambda error: problem(503, str(error)),
+    RateLimited: lambda error: problem(
+        429, str(error), headers={"Retry-After": str(error.retry_after_seconds), **error.fields}
+    ),
     DeadlineExceeded: lambda error: problem(504, str(error)),
     ClientGone: lambda _: problem(499),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),

@@ -5,7 +5,10 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from service_kit.setting_rules import needs
+from api_gateway.client_addresses import parse_networks
+from api_gateway.cross_origin import parse_origins
+from api_gateway.rates import parse_rates
+from service_kit.setting_rules import needs, read_by
 from service_kit.settings import CallingSettings, FileName, Port, ServerName, Target
 
 
@@ -54,6 +57,29 @@ class Settings(CallingSettings):
     )
     max_streams: int = Field(
         100, ge=1, le=10_000, description="Readers that /stats/stream may have at a time; more get 503."
+    )
+    rate_limit: Annotated[str, read_by(parse_rates)] = Field(
+        "",
+        max_length=200,
+        description="How often a client may ask, by its address, such as 100/second;5000/minute; without one, as often "
+        "as it likes.",
+    )
+    trusted_proxies: Annotated[str, read_by(parse_networks)] = Field(
+        "",
+        max_length=2000,
+        description="Addresses and networks, with commas between, of the proxies whose X-Forwarded-For is believed.",
+    )
+    cors_origins: Annotated[str, read_by(parse_origins)] = Field(
+        "",
+        max_length=2000,
+        description="Origins, with commas between, whose pages may read the answers, such as https://app.example.org; "
+        "* is every origin.",
+    )
+    hsts_seconds: int = Field(
+        0,
+        ge=0,
+        le=63_072_000,
+        description="For how long a browser that came by TLS comes to this host by TLS only; 0 does not say so.",
     )
     reuse_port: bool = Field(
         False,

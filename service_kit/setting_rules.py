@@ -1,6 +1,7 @@
 """What is demanded of a setting beyond its own bounds."""
 
 import ipaddress
+from collections.abc import Callable
 
 from pydantic import AfterValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -23,6 +24,20 @@ def needs(other: str) -> AfterValidator:
     def check(value: str, info: ValidationInfo) -> str:
         if value and not info.data.get(other):
             raise refusal(f"means nothing without {other.upper()}")
+        return value
+
+    return AfterValidator(check)
+
+
+def read_by(parse: Callable[[str], object]) -> AfterValidator:
+    """For a text that is empty or can be parsed; the ValueError of what cannot be is the reason."""
+
+    def check(value: str) -> str:
+        try:
+            if value:
+                parse(value)
+        except ValueError as error:
+            raise refusal(str(error)) from None
         return value
 
     return AfterValidator(check)

@@ -94,6 +94,7 @@ async def test_a_client_of_another_name_gets_a_problem_whatever_it_asks_and_the_
     refused = [line for line in lines if line["event"] == "client.refused"]
     assert [answer.status_code for answer in answers] == [403] * 4
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
+    assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
     assert len({answer.json()["request_id"] for answer in answers}) == 4
     assert refused == [{"event": "client.refused", "client_names": ["somebody"], "log_level": "warning"}]
 

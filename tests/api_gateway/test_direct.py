@@ -18,6 +18,7 @@ from api_gateway.app import create_app, fibonacci_client, stats_client
 from api_gateway.direct import MAX_QUERY_BYTES, DirectRoute, DirectRoutes
 from api_gateway.middleware import RequestLayer
 from api_gateway.queries import FibonacciQuery
+from api_gateway.security_headers import SecurityHeaders
 from api_gateway.settings import Settings
 from service_kit.grpc_channel import open_channel
 from service_kit.logs import RequestLog
@@ -101,8 +102,9 @@ class Ways:
     """One app, asked the ordinary way and with its direct routes in front."""
 
     def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
-        self._ordinary = RequestLayer(app, request_log=RequestLog(policy="errors"))
-        self._direct = RequestLayer(DirectRoutes(app), request_log=RequestLog(policy="errors"))
+        log, security_headers = RequestLog(policy="errors"), SecurityHeaders(policies={}, hsts_seconds=0)
+        self._ordinary = RequestLayer(app, request_log=log, security_headers=security_headers)
+        self._direct = RequestLayer(DirectRoutes(app), request_log=log, security_headers=security_headers)
         self._runner = runner
 
     def answers(self, asked: list[Asked]) -> tuple[list[list[Message]], list[list[Message]]]:

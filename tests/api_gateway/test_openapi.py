@@ -52,14 +52,20 @@ async def test_the_document_says_nothing_of_an_answer_that_is_never_given(descri
     assert "422" not in text
     assert "ValidationError" not in text
     answers = {path: set(resource["get"]["responses"]) for path, resource in described["paths"].items()}
-    assert answers.pop("/fib") == {"200", "206", "304", "default"}
-    assert answers.pop("/fib/range") == {"200", "204", "default"}
-    assert set(map(frozenset, answers.values())) == {frozenset({"200", "default"})}
+    assert answers.pop("/fib") == {"200", "206", "304", "429", "default"}
+    assert answers.pop("/fib/range") == {"200", "204", "429", "default"}
+    assert answers.pop("/livez") == answers.pop("/readyz") == {"200", "default"}
+    assert set(map(frozenset, answers.values())) == {frozenset({"200", "429", "default"})}
 
 
 async def test_every_error_is_described_as_the_problem_that_it_is(described: dict[str, Any]) -> None:
-    for path, resource in described["paths"].items():
-        content = resource["get"]["responses"]["default"]["content"]
+    errors = [
+        (path, response["content"])
+        for path, resource in described["paths"].items()
+        for status, response in resource["get"]["responses"].items()
+        if status in ("429", "default")
+    ]
+    for path, content in errors:
         assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}, path
 
 
