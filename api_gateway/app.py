@@ -12,6 +12,7 @@ from api_gateway import problems
 from api_gateway.coalescer import EXCHANGES, Coalescer
 from api_gateway.direct import DirectRoutes
 from api_gateway.exchange import Exchange
+from api_gateway.faults import protocol_of, with_faults
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.http_server import serving
 from api_gateway.middleware import RequestLayer
@@ -48,8 +49,13 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         draining = asyncio.Event()
         fibonacci = fibonacci_client(settings, to_fibonacci)
         app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
-        layered = RequestLayer(DirectRoutes(app), request_log=RequestLog(policy=settings.log_requests))
-        async with fibonacci.coalescer, serving(layered, settings, certificates=certificates) as port:
+        layered = RequestLayer(
+            with_faults(DirectRoutes(app), settings), request_log=RequestLog(policy=settings.log_requests)
+        )
+        async with (
+            fibonacci.coalescer,
+            serving(layered, settings, certificates=certificates, protocol=protocol_of(settings)) as port,
+        ):
             try:
                 yield port
             finally:
