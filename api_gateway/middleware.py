@@ -31,8 +31,11 @@ _LEAST_FAILURE = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def note(scope: Scope, **facts: Any) -> None:
-    """Adds facts to the log line of the request, which has one then whatever the policy says."""
-    scope["state"].setdefault(_FACTS_KEY, {}).update(facts)
+    """Adds facts to the log line of the request, which has one then whatever the policy says.
+
+    For a layer that is given the scope of RequestLayer itself; a router hands on a copy.
+    """
+    scope.setdefault(_FACTS_KEY, {}).update(facts)
 
 
 class RequestLayer:
@@ -66,7 +69,7 @@ class RequestLayer:
             await self._fail(error, exchange, scope, receive)
         finally:
             seconds = time.perf_counter() - started
-            facts = scope["state"].get(_FACTS_KEY, {})
+            facts = scope.get(_FACTS_KEY, {})
             if facts or self._request_log.wants(
                 request_id=exchange.request_id, failed=exchange.failed, seconds=seconds
             ):

@@ -10,9 +10,9 @@ from random import Random
 from typing import Annotated, Literal
 
 import structlog
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from service_kit.setting_rules import at_most_one_with, together_with
+from service_kit.setting_rules import at_most_one_with, refusal, together_with
 from service_kit.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -108,6 +108,13 @@ class FaultSettings(ServiceSettings):
     fault_seed: int = Field(
         0, ge=0, le=MAX_SEED, description="Repeats the injected faults of a run, whose log tells its seed; 0 is random."
     )
+
+    @field_validator("fault_delay_probability", "fault_error_probability", "fault_abort_probability")
+    @classmethod
+    def _announced(cls, probability: float, info: ValidationInfo) -> float:
+        if probability and info.data.get("log_level") == "error":
+            raise refusal("means faults that no log announces; set LOG_LEVEL below error")
+        return probability
 
     @property
     def fault_rates(self) -> FaultRates:

@@ -115,6 +115,10 @@ def test_a_random_seed_is_told_and_repeats_the_run() -> None:
             {"fault-error-probability": "0.6", "fault-abort-probability": "0.5"},
             "DEMO_FAULT_ABORT_PROBABILITY='0.5': is more than 1 together with FAULT_ERROR_PROBABILITY",
         ),
+        (
+            {"fault-abort-probability": "0.5", "log-level": "error"},
+            "DEMO_FAULT_ABORT_PROBABILITY='0.5': means faults that no log announces; set LOG_LEVEL below error",
+        ),
     ],
 )
 def test_faults_that_cannot_be_are_refused_at_the_start(
