@@ -1,4 +1,4 @@
-"""Puts api_gateway together; the only place that constructs its parts."""
+"""Puts api_gateway together: this constructs its parts, and layers.py what is around them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,19 +7,15 @@ from importlib.metadata import version
 
 import grpc
 from fastapi import Depends, FastAPI
-from starlette.types import ASGIApp
 
 from api_gateway import problems
-from api_gateway.client_addresses import ClientAddresses, parse_networks
 from api_gateway.coalescer import EXCHANGES, Coalescer
-from api_gateway.cross_origin import CrossOriginLayer, parse_origins
-from api_gateway.direct import DirectRoutes
 from api_gateway.exchange import Exchange
+from api_gateway.faults import protocol_of
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.http_server import serving
-from api_gateway.middleware import RequestLayer
+from api_gateway.layers import layered
 from api_gateway.queries import refuse_repeated_parameters
-from api_gateway.rates import parse_rates
 from api_gateway.retries import Caller
 from api_gateway.routes.batches import batch_routes
 from api_gateway.routes.descriptions import description_routes
@@ -30,11 +26,9 @@ from api_gateway.routes.residues import residue_routes
 from api_gateway.routes.stats import stats_routes
 from api_gateway.routes.stats_stream import stats_stream_routes
 from api_gateway.schemas import Problem
-from api_gateway.security_headers import SecurityHeaders, page_policies
 from api_gateway.settings import Settings
 from api_gateway.stats_client import StatsClient
 from service_kit.grpc_channel import open_channel
-from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from service_kit.tls import calling_tls, listening_tls
@@ -53,39 +47,16 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         draining = asyncio.Event()
         fibonacci = fibonacci_client(settings, to_fibonacci)
         app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
-        layered = await _layered(app, settings)
-        async with fibonacci.coalescer, serving(layered, settings, certificates=certificates) as port:
+        served = await layered(app, settings)
+        async with (
+            fibonacci.coalescer,
+            serving(served, settings, certificates=certificates, protocol=protocol_of(settings)) as port,
+        ):
             try:
                 yield port
             finally:
                 draining.set()
                 await asyncio.sleep(settings.drain_delay_seconds)
-
-
-async def _layered(app: FastAPI, settings: Settings) -> ASGIApp:
-    """The app in its layers. Those that are off by default are around it only where a setting turns them on."""
-    layered: ASGIApp = DirectRoutes(app)
-    if settings.rate_limit:
-        layered = _limited(layered, settings)
-    hsts_seconds = settings.hsts_seconds if settings.tls_certificate else 0
-    security_headers = SecurityHeaders(policies=await page_policies(app), hsts_seconds=hsts_seconds)
-    request_log = RequestLog(policy=settings.log_requests)
-    layered = RequestLayer(layered, request_log=request_log, security_headers=security_headers)
-    if settings.cors_origins:
-        layered = CrossOriginLayer(layered, origins=parse_origins(settings.cors_origins))
-    return layered
-
-
-def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:
-    from api_gateway.rate_limit_storage import BoundedMemoryStorage  # noqa: PLC0415
-    from api_gateway.rate_limits import RateLimitLayer  # noqa: PLC0415
-
-    return RateLimitLayer(
-        app,
-        rates=parse_rates(settings.rate_limit),
-        client_of=ClientAddresses(parse_networks(settings.trusted_proxies)),
-        storage=BoundedMemoryStorage(),
-    )
 
 
 def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyncio.Event) -> FastAPI:

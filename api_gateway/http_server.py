@@ -54,7 +54,13 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, settings: Settings, *, certificates: Certificates | None = None) -> AsyncIterator[int]:
+async def serving(
+    app: ASGIApp,
+    settings: Settings,
+    *,
+    certificates: Certificates | None = None,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port; then requests in flight get `drain_timeout_seconds`.
 
     With certificates it takes TLS and nothing else. Raises CannotStart when the address is taken.
@@ -68,7 +74,7 @@ async def serving(app: ASGIApp, settings: Settings, *, certificates: Certificate
     )
     config = uvicorn.Config(
         app,
-        http=partial(admitting(BoundedProtocol, settings.admitted_names), bounds=bounds),  # type: ignore[arg-type,call-arg]
+        http=partial(admitting(protocol, settings.admitted_names), bounds=bounds),  # type: ignore[arg-type,call-arg]
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws="none",
         lifespan="off",

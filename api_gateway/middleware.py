@@ -6,7 +6,7 @@ tracing, has its place here.
 
 import asyncio
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -24,10 +24,19 @@ log = structlog.get_logger()
 
 #: The most of a path or query that is logged.
 MAX_LOGGED = 200
-#: Asked every few seconds by whatever watches over the process; only a refusal is worth a line.
-_PROBED = frozenset({"/livez", "/readyz"})
+#: Asked as often as whatever watches over the process likes; only a refusal is worth a line.
+PROBED = frozenset({"/livez", "/readyz"})
 _HEADER = HEADER.lower().encode()
+_FACTS_KEY = "api_gateway.facts"
 _LEAST_FAILURE = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def note(scope: Scope, **facts: Any) -> None:
+    """Adds facts to the log line of the request, which has one then whatever the policy says.
+
+    For a layer that is given the scope of RequestLayer itself; a router hands on a copy.
+    """
+    scope.setdefault(_FACTS_KEY, {}).update(facts)
 
 
 class RequestLayer:
@@ -62,8 +71,11 @@ class RequestLayer:
             await self._fail(error, exchange, scope, receive)
         finally:
             seconds = time.perf_counter() - started
-            if self._request_log.wants(request_id=exchange.request_id, failed=exchange.failed, seconds=seconds):
-                _log(scope, exchange, seconds)
+            facts = scope.get(_FACTS_KEY, {})
+            if facts or self._request_log.wants(
+                request_id=exchange.request_id, failed=exchange.failed, seconds=seconds
+            ):
+                _log(scope, exchange, seconds, facts)
 
     async def _fail(self, error: Exception, exchange: "_Exchange", scope: Scope, receive: Receive) -> None:
         answer = problems.of_error(error)
@@ -104,8 +116,8 @@ class _Exchange:
         await self._send(message)
 
 
-def _log(scope: MutableMapping[str, Any], exchange: _Exchange, seconds: float) -> None:
-    if scope["path"] in _PROBED and not exchange.failed:
+def _log(scope: MutableMapping[str, Any], exchange: _Exchange, seconds: float, facts: Mapping[str, Any]) -> None:
+    if scope["path"] in PROBED and not exchange.failed:
         return
     log.info(
         "http.served",
@@ -114,4 +126,5 @@ def _log(scope: MutableMapping[str, Any], exchange: _Exchange, seconds: float) -
         query=scope["query_string"][:MAX_LOGGED].decode("ascii", "replace"),
         status=exchange.status,
         duration_ms=round(seconds * 1000, 3),
+        **facts,
     )

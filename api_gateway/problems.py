@@ -27,6 +27,8 @@ from service_kit.request_id import current_request_id
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 #: What a client waits before it asks again; a service that restarts is back within it.
 RETRY_AFTER_SECONDS = "1"
+#: Not of the standard; nginx's.
+CLIENT_CLOSED_REQUEST = 499
 #: The longest name of an unknown parameter that is repeated to its sender.
 MAX_ECHO = 64
 #: The most fields at fault that one answer names.
@@ -41,7 +43,7 @@ HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.ABORTED: 409,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
-    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.CANCELLED: CLIENT_CLOSED_REQUEST,
     grpc.StatusCode.UNIMPLEMENTED: 501,
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
@@ -132,7 +134,7 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
         429, str(error), headers={"Retry-After": str(error.retry_after_seconds), **error.fields}
     ),
     DeadlineExceeded: lambda error: problem(504, str(error)),
-    ClientGone: lambda _: problem(499),  # for the log line: nobody reads it
+    ClientGone: lambda _: problem(CLIENT_CLOSED_REQUEST),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),
     RangeNotSatisfiable: lambda error: problem(
         416, str(error), headers={"Content-Range": f"bytes */{error.total_bytes}"}
@@ -189,4 +191,4 @@ def _title(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return "Client Closed Request"
+        return "Client Closed Request" if status == CLIENT_CLOSED_REQUEST else "Unassigned Status"

@@ -13,10 +13,8 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_gateway.errors import RateLimited
+from api_gateway.middleware import PROBED
 from api_gateway.rates import rate_name
-
-#: Whoever watches over the process asks these as often as it likes.
-UNLIMITED = frozenset({"/livez", "/readyz"})
 
 
 class RateLimitLayer:
@@ -39,7 +37,7 @@ class RateLimitLayer:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in UNLIMITED:
+        if scope["path"] in PROBED:
             await self._app(scope, receive, send)
             return
         client = self._client_of(scope)

@@ -8,11 +8,12 @@ from pydantic_settings import SettingsConfigDict
 from api_gateway.client_addresses import parse_networks
 from api_gateway.cross_origin import parse_origins
 from api_gateway.rates import parse_rates
+from service_kit.faults import FaultSettings
 from service_kit.setting_rules import needs, read_by
 from service_kit.settings import CallingSettings, FileName, Port, ServerName, Target
 
 
-class Settings(CallingSettings):
+class Settings(FaultSettings, CallingSettings):
     """Serves exact Fibonacci numbers and their statistics over HTTP.
 
     Every flag is also an environment variable: --listen-port is GATEWAY_LISTEN_PORT. A flag wins.
@@ -20,6 +21,7 @@ class Settings(CallingSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
+    fault_error_status: int = Field(503, ge=400, le=599, description="The HTTP status of an injected error.")
     listen_port: Port = Field(3002, description="TCP port to listen on; 0 takes a free one and logs which.")
     fibonacci_target: Target = Field("localhost:5001", description="gRPC target of fibonacci_service.")
     fibonacci_ca: FileName = Field(

@@ -18,6 +18,8 @@ from fibonacci_service.settings import Settings
 from fibonacci_service.stats_recorder import StatsRecorder
 from fibonacci_service.values import ValueWorkers
 from fibonacci_service.workers import WorkerPool
+from service_kit.fault_interceptor import FaultInterceptor, fault_statuses
+from service_kit.faults import fault_injector
 from service_kit.grpc_channel import open_channel
 from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
@@ -58,13 +60,22 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             service_name=SERVICE_NAME,
             register=lambda server: add_FibonacciServicer_to_server(servicer, server),
             interceptors=[_interceptor(settings, request_log)],
+            inner_interceptors=fault_interceptors(settings),
             certificates=certificates,
         ) as port:
             yield port
 
 
 def _interceptor(settings: Settings, request_log: RequestLog) -> ServerInterceptor:
-    return ServerInterceptor(status_table=STATUS_TABLE, request_log=request_log, admitted_names=settings.admitted_names)
+    status_table = {**STATUS_TABLE, **fault_statuses(settings.fault_error_status)}
+    return ServerInterceptor(status_table=status_table, request_log=request_log, admitted_names=settings.admitted_names)
+
+
+def fault_interceptors(settings: Settings) -> list[FaultInterceptor]:
+    """None at all unless a fault is set. GetRecorder is spared, for chaos work reads there what was answered."""
+    injector = fault_injector(settings, error_status=settings.fault_error_status)
+    spared = frozenset({f"/{SERVICE_NAME}/GetRecorder"})
+    return [FaultInterceptor(injector=injector, spared=spared)] if injector else []
 
 
 def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:

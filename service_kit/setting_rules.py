@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 def together_with(other: str) -> AfterValidator:
     """For a setting that is set where the other one is, and only there."""
 
-    def check(value: str, info: ValidationInfo) -> str:
+    def check(value: object, info: ValidationInfo) -> object:
         if bool(value) != bool(info.data.get(other)):
             raise refusal(f"has to be set together with {other.upper()}")
         return value
@@ -38,6 +38,17 @@ def read_by(parse: Callable[[str], object]) -> AfterValidator:
                 parse(value)
         except ValueError as error:
             raise refusal(str(error)) from None
+        return value
+
+    return AfterValidator(check)
+
+
+def at_most_one_with(other: str) -> AfterValidator:
+    """For a probability of what happens only where something else does not."""
+
+    def check(value: float, info: ValidationInfo) -> float:
+        if value + info.data.get(other, 0) > 1:
+            raise refusal(f"is more than 1 together with {other.upper()}")
         return value
 
     return AfterValidator(check)
