@@ -14,7 +14,7 @@ ANY_ORIGIN = "*"
 
 _METHODS = ("GET", "HEAD", "POST")
 #: What a page may send beside what every page may, and what it may read beside what every page may.
-_REQUEST_HEADERS = ("If-None-Match", "If-Range", "Last-Event-ID", "Range", "X-Request-ID")
+_REQUEST_HEADERS = ("If-None-Match", "If-Range", "Last-Event-ID", "Range", "X-Request-ID", "X-Request-Timeout-Ms")
 _RESPONSE_HEADERS = (
     "Accept-Ranges",
     "Content-Range",

@@ -20,6 +20,15 @@ class ServiceUnavailable(Exception):
         self.service = service
 
 
+class TimeoutOutOfBounds(Exception):
+    """A request header gives a time for the answer that is no whole number of milliseconds, or too long."""
+
+    def __init__(self, header: str, *, max_milliseconds: int) -> None:
+        super().__init__(f"{header} is not an integer from 1 to {max_milliseconds}")
+        self.header = header
+        self.max_milliseconds = max_milliseconds
+
+
 class TooManyStreams(Exception):
     """As many streams are open as may be."""
 

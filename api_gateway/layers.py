@@ -24,6 +24,7 @@ async def layered(app: FastAPI, settings: Settings) -> ASGIApp:
         inner,
         request_log=RequestLog(policy=settings.log_requests),
         security_headers=SecurityHeaders(policies=await page_policies(app), hsts_seconds=hsts_seconds),
+        max_deadline_seconds=settings.max_deadline_seconds,
     )
     if settings.cors_origins:
         outer = CrossOriginLayer(outer, origins=parse_origins(settings.cors_origins))

@@ -1,4 +1,4 @@
-"""The one layer around every HTTP request: request id, HEAD, bodies too long, errors, the log line.
+"""The one layer around every HTTP request: request id, deadline, HEAD, bodies too long, errors, the log line.
 
 It is around the ordinary way and the direct one, so what goes for every request, such as limits, metrics and
 tracing, has its place here.
@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_gateway import problems
+from api_gateway import deadlines, problems
 from api_gateway.errors import BrokenOff
 from api_gateway.number_responses import HEAD_KEY
 from api_gateway.security_headers import SecurityHeaders
@@ -27,6 +27,7 @@ MAX_LOGGED = 200
 #: Asked as often as whatever watches over the process likes; only a refusal is worth a line.
 PROBED = frozenset({"/livez", "/readyz"})
 _HEADER = HEADER.lower().encode()
+_DEADLINE_HEADER = deadlines.HEADER.lower().encode()
 _FACTS_KEY = "api_gateway.facts"
 _LEAST_FAILURE = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
@@ -42,8 +43,16 @@ def note(scope: Scope, **facts: Any) -> None:
 class RequestLayer:
     """Pure ASGI: a BaseHTTPMiddleware would buffer, and costs several times as much."""
 
-    def __init__(self, app: ASGIApp, *, request_log: RequestLog, security_headers: SecurityHeaders) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        request_log: RequestLog,
+        security_headers: SecurityHeaders,
+        max_deadline_seconds: float,
+    ) -> None:
         self._app = app
+        self._max_deadline_seconds = max_deadline_seconds
         self._security_headers = security_headers
         self._request_log = request_log
 
@@ -59,6 +68,8 @@ class RequestLayer:
         # A body that is sent in chunks is cut off by the app, which would answer this one in plain text.
         app = problems.body_too_long() if exchange.body_bytes > problems.MAX_BODY_BYTES else self._app
         try:
+            if exchange.timeout is not None:
+                deadlines.take(exchange.timeout, max_seconds=self._max_deadline_seconds)
             await app(scope, receive, exchange.send)
         except asyncio.CancelledError:
             # The drain took too long, and uvicorn ends what is still in flight.
@@ -95,11 +106,14 @@ class _Exchange:
         self.status = 0
         self.body_bytes = 0
         self.request_id = ""
+        self.timeout: bytes | None = None
         for name, value in scope["headers"]:
             if name == _HEADER:
                 self.request_id = accept_request_id(value.decode("latin-1"))
             elif name == b"content-length" and value.isdigit():
                 self.body_bytes = int(value)
+            elif name == _DEADLINE_HEADER:
+                self.timeout = value
         self.request_id = self.request_id or new_request_id()
 
     @property

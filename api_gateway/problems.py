@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from api_gateway import deadlines
 from api_gateway.errors import (
     ClientGone,
     DeadlineExceeded,
@@ -19,6 +20,7 @@ from api_gateway.errors import (
     RangeNotSatisfiable,
     RateLimited,
     ServiceUnavailable,
+    TimeoutOutOfBounds,
     TooManyStreams,
     UpstreamError,
 )
@@ -125,10 +127,16 @@ def _upstream(error: UpstreamError) -> JSONResponse:
     return problem(status, error.message if status in _READABLE else None, fields=error.fields)
 
 
+def _timeout_out_of_bounds(error: TimeoutOutOfBounds) -> JSONResponse:
+    allowed = f"must be an integer from 1 to {error.max_milliseconds}"
+    return problem(400, f"{error.header} {allowed}", fields=[(error.header, allowed)])
+
+
 _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     RequestValidationError: _invalid,
     UpstreamError: _upstream,
     ServiceUnavailable: lambda error: problem(503, str(error)),
+    TimeoutOutOfBounds: _timeout_out_of_bounds,
     TooManyStreams: lambda error: problem(503, str(error)),
     RateLimited: lambda error: problem(
         429, str(error), headers={"Retry-After": str(error.retry_after_seconds), **error.fields}
@@ -143,10 +151,13 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
 
 
 def _described(openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The document with problems under their media type, where FastAPI writes that of the answers."""
+    """The document with what every operation has: the deadline's header, and problems under their media type."""
     document = openapi()
     operations = (operation for resource in document["paths"].values() for operation in resource.values())
     for operation in operations:
+        parameters = operation.setdefault("parameters", [])
+        if deadlines.PARAMETER not in parameters:  # FastAPI gives out the same document again
+            parameters.append(deadlines.PARAMETER)
         content = operation["responses"]["default"]["content"]
         if "application/json" in content:
             content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")

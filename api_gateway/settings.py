@@ -42,6 +42,9 @@ class Settings(FaultSettings, CallingSettings):
         description="How long a request may take, over all attempts to answer it; for a number that is sent in pieces, "
         "how long the first may take, and each of the others.",
     )
+    max_deadline_seconds: int = Field(
+        60, ge=1, le=3600, description="The longest that X-Request-Timeout-Ms may say instead."
+    )
     max_connections: int = Field(
         900, ge=1, le=1_000_000, description="HTTP connections that may be open at once; more get 503."
     )

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import grpc
@@ -102,9 +103,13 @@ class Ways:
     """One app, asked the ordinary way and with its direct routes in front."""
 
     def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
-        log, security_headers = RequestLog(policy="errors"), SecurityHeaders(policies={}, hsts_seconds=0)
-        self._ordinary = RequestLayer(app, request_log=log, security_headers=security_headers)
-        self._direct = RequestLayer(DirectRoutes(app), request_log=log, security_headers=security_headers)
+        layer = partial(
+            RequestLayer,
+            request_log=RequestLog(policy="errors"),
+            security_headers=SecurityHeaders(policies={}, hsts_seconds=0),
+            max_deadline_seconds=60,
+        )
+        self._ordinary, self._direct = layer(app), layer(DirectRoutes(app))
         self._runner = runner
 
     def answers(self, asked: list[Asked]) -> tuple[list[list[Message]], list[list[Message]]]:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
+from api_gateway.deadlines import HEADER
 from api_gateway.openapi import document
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -75,9 +76,10 @@ async def test_the_bounds_of_a_parameter_are_described_in_words_that_tools_know(
     bounds = {
         (path, parameter["name"]): bounds_in(parameter["schema"])
         for path, resource in described["paths"].items()
-        for parameter in resource["get"].get("parameters", [])
+        for parameter in resource["get"]["parameters"]
     }
-    assert bounds == {
+    of_every_resource = {(path, HEADER): {"minimum": 1} for path in described["paths"]}
+    assert bounds == of_every_resource | {
         ("/fib", "n"): index,
         ("/fib/batch", "n"): batch,
         ("/fib/range", "start"): index,
