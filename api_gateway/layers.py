@@ -7,6 +7,7 @@ from api_gateway.client_addresses import ClientAddresses, parse_networks
 from api_gateway.cross_origin import CrossOriginLayer, parse_origins
 from api_gateway.direct import DirectRoutes
 from api_gateway.faults import with_faults
+from api_gateway.in_flight import InFlightLayer
 from api_gateway.middleware import RequestLayer
 from api_gateway.rates import parse_rates
 from api_gateway.security_headers import SecurityHeaders, page_policies
@@ -26,6 +27,7 @@ async def layered(app: FastAPI, settings: Settings) -> ASGIApp:
         security_headers=SecurityHeaders(policies=await page_policies(app), hsts_seconds=hsts_seconds),
         max_deadline_seconds=settings.max_deadline_seconds,
     )
+    outer = InFlightLayer(outer, max_requests=settings.max_in_flight)
     if settings.cors_origins:
         outer = CrossOriginLayer(outer, origins=parse_origins(settings.cors_origins))
     return outer

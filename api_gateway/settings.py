@@ -48,6 +48,9 @@ class Settings(FaultSettings, CallingSettings):
     max_connections: int = Field(
         900, ge=1, le=1_000_000, description="HTTP connections that may be open at once; more get 503."
     )
+    max_in_flight: int = Field(
+        512, ge=1, le=1_000_000, description="Requests that may be in flight at once, streams too; more get 503."
+    )
     receive_timeout_seconds: float = Field(
         8,
         ge=0.1,
