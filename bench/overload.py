@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -41,8 +41,8 @@ class _Answer:
 class _Asking:
     """Asks for F(n) modulo one number, each time for another n."""
 
-    def __init__(self, port: int, random_: random.Random) -> None:
-        self._connections = Connections(port)
+    def __init__(self, connections: Connections, random_: random.Random) -> None:
+        self._connections = connections
         self._random = random_
         self._least = 10 ** (OPERAND_DIGITS - 1)
         self.modulus = self._operand()
@@ -65,9 +65,6 @@ class _Asking:
                 group.create_task(self._ask(due)) async for due in due_times(per_second=per_second, seconds=seconds)
             ]
         return [task.result() for task in tasks]
-
-    def close(self) -> None:
-        self._connections.close()
 
     async def _ask(self, due: float) -> _Answer:
         n = self._operand()
@@ -110,21 +107,12 @@ class _Round:
 
 
 async def _round(port: int, random_: random.Random, seconds: float) -> _Round:
-    asking = _Asking(port, random_)
-    try:
-        await asking.together(pool_size(), seconds / 10)  # so that every worker is there
-        idle = _answered(await asking.alone(seconds), asking.modulus)
-        started = time.perf_counter()
-        peak = len(_answered(await asking.together(pool_size(), seconds), asking.modulus)) / (
-            time.perf_counter() - started
-        )
-        started = time.perf_counter()
-        asked = await asking.at_a_rate(TIMES * peak, seconds)
-        goodput = len(_answered(asked, asking.modulus)) / (time.perf_counter() - started)
-    finally:
-        asking.close()
+    await _measured(port, random_, lambda asking: asking.together(pool_size(), seconds / 10))  # starts every worker
+    idle, _ = await _measured(port, random_, lambda asking: asking.alone(seconds))
+    _, peak = await _measured(port, random_, lambda asking: asking.together(pool_size(), seconds))
+    asked, goodput = await _measured(port, random_, lambda asking: asking.at_a_rate(TIMES * peak, seconds))
     return _Round(
-        idle_ms=[answer.ms for answer in idle],
+        idle_ms=[answer.ms for answer in idle if answer.status == HTTPStatus.OK],
         overloaded_ms=[answer.ms for answer in asked if answer.status == HTTPStatus.OK],
         refused_ms=[answer.ms for answer in asked if answer.status == _REFUSED],
         peak=peak,
@@ -133,13 +121,23 @@ async def _round(port: int, random_: random.Random, seconds: float) -> _Round:
     )
 
 
-def _answered(answers: Sequence[_Answer], modulus: int) -> list[_Answer]:
-    """Those that were not refused; the first ones are computed again."""
+async def _measured(
+    port: int, random_: random.Random, ask: Callable[[_Asking], Awaitable[list[_Answer]]]
+) -> tuple[list[_Answer], float]:
+    """What came, and how many numbers a second of it; the first ones are computed again."""
+    connections = Connections(port)  # for each load, since the gateway closes those that are idle for long
+    asking = _Asking(connections, random_)
+    started = time.perf_counter()
+    try:
+        answers = await ask(asking)
+    finally:
+        connections.close()
+    seconds = time.perf_counter() - started
     answered = [answer for answer in answers if answer.status == HTTPStatus.OK]
     for answer in answered[:CHECKED]:
-        if answer.residue != str(fibonacci_modulo(answer.n, modulus)):
-            raise BenchmarkFailed(f"F(n) modulo m was answered wrongly for n={answer.n}, m={modulus}")
-    return answered
+        if answer.residue != str(fibonacci_modulo(answer.n, asking.modulus)):
+            raise BenchmarkFailed(f"F(n) modulo m was answered wrongly for n={answer.n}, m={asking.modulus}")
+    return answers, len(answered) / seconds
 
 
 def _figures(rounds: Sequence[_Round]) -> Iterator[Figure]:
