@@ -1,4 +1,4 @@
-"""Puts api_gateway together; the only place that constructs its parts."""
+"""Puts api_gateway together: this constructs its parts, and layers.py what is around them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,11 +10,11 @@ from fastapi import Depends, FastAPI
 
 from api_gateway import problems
 from api_gateway.coalescer import EXCHANGES, Coalescer
-from api_gateway.direct import DirectRoutes
 from api_gateway.exchange import Exchange
+from api_gateway.faults import protocol_of
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.http_server import serving
-from api_gateway.middleware import RequestLayer
+from api_gateway.layers import layered
 from api_gateway.queries import refuse_repeated_parameters
 from api_gateway.retries import Caller
 from api_gateway.routes.batches import batch_routes
@@ -29,7 +29,6 @@ from api_gateway.schemas import Problem
 from api_gateway.settings import Settings
 from api_gateway.stats_client import StatsClient
 from service_kit.grpc_channel import open_channel
-from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from service_kit.tls import calling_tls, listening_tls
@@ -48,8 +47,11 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         draining = asyncio.Event()
         fibonacci = fibonacci_client(settings, to_fibonacci)
         app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
-        layered = RequestLayer(DirectRoutes(app), request_log=RequestLog(policy=settings.log_requests))
-        async with fibonacci.coalescer, serving(layered, settings, certificates=certificates) as port:
+        served = await layered(app, settings)
+        async with (
+            fibonacci.coalescer,
+            serving(served, settings, certificates=certificates, protocol=protocol_of(settings)) as port,
+        ):
             try:
                 yield port
             finally:
@@ -74,10 +76,15 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
         description_routes(fibonacci),
         stats_stream_routes(stats, draining),  # before /stats/{n}
         stats_routes(stats),
-        health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set),
     ):
-        app.include_router(router, dependencies=[Depends(refuse_repeated_parameters)])
-    app.include_router(batch_routes(fibonacci))
+        app.include_router(
+            router, dependencies=[Depends(refuse_repeated_parameters)], responses=problems.TOO_MANY_REQUESTS
+        )
+    app.include_router(
+        health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set),
+        dependencies=[Depends(refuse_repeated_parameters)],
+    )
+    app.include_router(batch_routes(fibonacci), responses=problems.TOO_MANY_REQUESTS)
     problems.install(app)
     return app
 

@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api_gateway.problems import problem
+from api_gateway.security_headers import FIELDS
 from service_kit.logs import MAX_LOGGED_NAMES
 from service_kit.request_id import current_request_id, new_request_id
 from service_kit.tls import Certificates
@@ -47,6 +48,6 @@ def _names(connection: ssl.SSLObject) -> set[str]:
 
 async def _forbidden(scope: Scope, receive: Receive, send: Send) -> None:
     current_request_id.set(new_request_id())
-    await problem(403, "The client's certificate carries none of the names that are admitted here.")(
-        scope, receive, send
-    )
+    response = problem(403, "The client's certificate carries none of the names that are admitted here.")
+    response.raw_headers.extend(FIELDS)
+    await response(scope, receive, send)

@@ -1,6 +1,6 @@
 """What keeps the gateway from answering, as facts; problems.py says them to the client."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import grpc
 from google.rpc.status_pb2 import Status
@@ -20,12 +20,31 @@ class ServiceUnavailable(Exception):
         self.service = service
 
 
+class TimeoutOutOfBounds(Exception):
+    """A request header gives a time for the answer that is no whole number of milliseconds, or too long."""
+
+    def __init__(self, header: str, *, max_milliseconds: int) -> None:
+        super().__init__(f"{header} is not an integer from 1 to {max_milliseconds}")
+        self.header = header
+        self.max_milliseconds = max_milliseconds
+
+
 class TooManyStreams(Exception):
     """As many streams are open as may be."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are {limit} streams already, as many as may be")
         self.limit = limit
+
+
+class RateLimited(Exception):
+    """A client asks more often than it may. `fields` are the HTTP fields that tell its limits."""
+
+    def __init__(self, rate: str, *, retry_after_seconds: int, fields: Mapping[str, str]) -> None:
+        super().__init__(f"more requests came from this client than {rate} allows")
+        self.rate = rate
+        self.retry_after_seconds = retry_after_seconds
+        self.fields = fields
 
 
 class DeadlineExceeded(Exception):

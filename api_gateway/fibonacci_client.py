@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 
 from api_gateway.calls import answered, metadata, opened
 from api_gateway.coalescer import Coalescer
+from api_gateway.deadlines import current_deadline
 from api_gateway.errors import UpstreamError
 from api_gateway.number_stream import NumberStream
 from api_gateway.range_stream import RangeStream
@@ -45,7 +46,9 @@ class FibonacciClient:
 
     async def get(self, n: int, encoding: Encoding.ValueType = DECIMAL) -> bytes:
         """F(n), encoded. Raises UpstreamError, ServiceUnavailable or DeadlineExceeded."""
-        value = await (self.coalescer.ask(n, encoding) if n <= COALESCED_MAX_N else self._get_alone(n, encoding))
+        # A batch has one deadline, and its requests stand in it in the order of theirs.
+        coalesced = n <= COALESCED_MAX_N and current_deadline.get() is None
+        value = await (self.coalescer.ask(n, encoding) if coalesced else self._get_alone(n, encoding))
         if not (value.isdigit() if encoding == DECIMAL else value):
             raise ValueError(f"{self._caller.service} answered F({n}) with what is no number")
         return value

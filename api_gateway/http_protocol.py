@@ -1,6 +1,8 @@
 """HTTP/1.1 on one connection, as uvicorn speaks it, with bounds on what a client may send and how long it may take."""
 
 import contextvars
+import socket
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,6 +11,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api_gateway.problems import problem
+from api_gateway.security_headers import FIELDS
 from service_kit.request_id import current_request_id, new_request_id
 
 #: A batch of a thousand indices is 10 kB of URL.
@@ -17,6 +20,10 @@ MAX_HEADER_BYTES = 32 << 10
 MAX_HEADERS = 100
 #: Requests that a client may send ahead of the answers. uvicorn would keep as many as come.
 MAX_SENT_AHEAD = 16
+#: What a client has to take of an answer in each `send_seconds`.
+TAKEN_BYTES = 64 << 10
+#: `struct linger`: the kernel drops what it has not sent, where it would keep it for a client that does not read.
+_NO_LINGERING = struct.pack("ii", 1, 0)
 
 _MALFORMED = (400, "The request is not well-formed HTTP/1.1; a URL has to be percent-encoded ASCII.")
 _URL_TOO_LONG = (414, f"The URL must have at most {MAX_URL_BYTES} bytes.")
@@ -26,7 +33,7 @@ _TOO_SLOW = (408, "The request did not arrive in time.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """`receive_seconds` is for a whole request, from when its connection is free; `send_seconds` for taking 64 KiB."""
+    """`receive_seconds` for a whole request, once its connection is free; `send_seconds` for taking `TAKEN_BYTES`."""
 
     connections: int
     receive_seconds: float
@@ -48,6 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._awaited_since: float | None = None
         self._blocked_since: float | None = None
+        self._blocked_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -101,6 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         self._blocked_since = self.loop.time()
+        self._blocked_bytes = self.transport.get_write_buffer_size()
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -114,14 +123,25 @@ class BoundedProtocol(HttpToolsProtocol):
     def end_if_too_slow(self, now: float) -> None:
         """Ends the connection where the client has owed bytes, or the taking of bytes, for too long."""
         if self._blocked_since is not None and now - self._blocked_since > self._bounds.send_seconds:
-            self.transport.abort()
+            self._ask_for_progress(now)
         elif self._awaited_since is not None and now - self._awaited_since > self._bounds.receive_seconds:
             if self.transport.is_closing() or self.transport.get_write_buffer_size():
-                self.transport.abort()  # it does not read the answer before
+                self._reset()  # it does not read the answer before
             elif self._began():
                 self._refuse(*_TOO_SLOW)
             else:
                 self.transport.close()
+
+    def _ask_for_progress(self, now: float) -> None:
+        """A long answer may stand in the buffer as one; who takes enough of it in the time gets as much time again."""
+        left = self.transport.get_write_buffer_size()
+        if left > self._blocked_bytes - TAKEN_BYTES:
+            self._reset()
+        self._blocked_since, self._blocked_bytes = now, left
+
+    def _reset(self) -> None:
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+        self.transport.abort()
 
     def _began(self) -> bool:
         """Whether a part of a request has arrived."""
@@ -133,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         response = contextvars.copy_context().run(_problem, status, detail)
-        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, (b"connection", b"close")))
+        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, *FIELDS, (b"connection", b"close")))
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], b"".join(lines), bytes(response.body)))
         self.transport.close()
 

@@ -1,4 +1,4 @@
-"""The one layer around every HTTP request: request id, HEAD, bodies too long, errors, the log line.
+"""The one layer around every HTTP request: request id, deadline, HEAD, bodies too long, errors, the log line.
 
 It is around the ordinary way and the direct one, so what goes for every request, such as limits, metrics and
 tracing, has its place here.
@@ -6,16 +6,17 @@ tracing, has its place here.
 
 import asyncio
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_gateway import problems
+from api_gateway import deadlines, problems
 from api_gateway.errors import BrokenOff
 from api_gateway.number_responses import HEAD_KEY
+from api_gateway.security_headers import SecurityHeaders
 from service_kit.logs import RequestLog
 from service_kit.request_id import HEADER, accept_request_id, current_request_id, new_request_id
 
@@ -23,17 +24,36 @@ log = structlog.get_logger()
 
 #: The most of a path or query that is logged.
 MAX_LOGGED = 200
-#: Asked every few seconds by whatever watches over the process; only a refusal is worth a line.
-_PROBED = frozenset({"/livez", "/readyz"})
+#: Asked as often as whatever watches over the process likes; only a refusal is worth a line.
+PROBED = frozenset({"/livez", "/readyz"})
 _HEADER = HEADER.lower().encode()
+_DEADLINE_HEADER = deadlines.HEADER.lower().encode()
+_FACTS_KEY = "api_gateway.facts"
 _LEAST_FAILURE = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def note(scope: Scope, **facts: Any) -> None:
+    """Adds facts to the log line of the request, which has one then whatever the policy says.
+
+    For a layer that is given the scope of RequestLayer itself; a router hands on a copy.
+    """
+    scope.setdefault(_FACTS_KEY, {}).update(facts)
 
 
 class RequestLayer:
     """Pure ASGI: a BaseHTTPMiddleware would buffer, and costs several times as much."""
 
-    def __init__(self, app: ASGIApp, *, request_log: RequestLog) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        request_log: RequestLog,
+        security_headers: SecurityHeaders,
+        max_deadline_seconds: float,
+    ) -> None:
         self._app = app
+        self._max_deadline_seconds = max_deadline_seconds
+        self._security_headers = security_headers
         self._request_log = request_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,13 +61,15 @@ class RequestLayer:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        exchange = _Exchange(scope, send)
+        exchange = _Exchange(scope, send, self._security_headers)
         current_request_id.set(exchange.request_id)
         if exchange.head:
             scope = {**scope, "method": "GET", HEAD_KEY: True}
         # A body that is sent in chunks is cut off by the app, which would answer this one in plain text.
         app = problems.body_too_long() if exchange.body_bytes > problems.MAX_BODY_BYTES else self._app
         try:
+            if exchange.timeout is not None:
+                deadlines.take(exchange.timeout, max_seconds=self._max_deadline_seconds)
             await app(scope, receive, exchange.send)
         except asyncio.CancelledError:
             # The drain took too long, and uvicorn ends what is still in flight.
@@ -60,8 +82,11 @@ class RequestLayer:
             await self._fail(error, exchange, scope, receive)
         finally:
             seconds = time.perf_counter() - started
-            if self._request_log.wants(request_id=exchange.request_id, failed=exchange.failed, seconds=seconds):
-                _log(scope, exchange, seconds)
+            facts = scope.get(_FACTS_KEY, {})
+            if facts or self._request_log.wants(
+                request_id=exchange.request_id, failed=exchange.failed, seconds=seconds
+            ):
+                _log(scope, exchange, seconds, facts)
 
     async def _fail(self, error: Exception, exchange: "_Exchange", scope: Scope, receive: Receive) -> None:
         answer = problems.of_error(error)
@@ -72,19 +97,23 @@ class RequestLayer:
 
 
 class _Exchange:
-    """One request and its response on its way out: its status, its request id, and no body where HEAD asked."""
+    """One request and its response on its way out: its status, its own fields, and no body where HEAD asked."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, security_headers: SecurityHeaders) -> None:
         self._send = send
+        self._security_fields = security_headers.of(scope["path"])
         self.head = scope["method"] == "HEAD"
         self.status = 0
         self.body_bytes = 0
         self.request_id = ""
+        self.timeout: bytes | None = None
         for name, value in scope["headers"]:
             if name == _HEADER:
                 self.request_id = accept_request_id(value.decode("latin-1"))
             elif name == b"content-length" and value.isdigit():
                 self.body_bytes = int(value)
+            elif name == _DEADLINE_HEADER:
+                self.timeout = value
         self.request_id = self.request_id or new_request_id()
 
     @property
@@ -94,14 +123,15 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (_HEADER, self.request_id.encode())]
+            own = (_HEADER, self.request_id.encode())
+            message["headers"] = [*message.get("headers", ()), own, *self._security_fields]
         elif self.head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)
 
 
-def _log(scope: MutableMapping[str, Any], exchange: _Exchange, seconds: float) -> None:
-    if scope["path"] in _PROBED and not exchange.failed:
+def _log(scope: MutableMapping[str, Any], exchange: _Exchange, seconds: float, facts: Mapping[str, Any]) -> None:
+    if scope["path"] in PROBED and not exchange.failed:
         return
     log.info(
         "http.served",
@@ -110,4 +140,5 @@ def _log(scope: MutableMapping[str, Any], exchange: _Exchange, seconds: float) -
         query=scope["query_string"][:MAX_LOGGED].decode("ascii", "replace"),
         status=exchange.status,
         duration_ms=round(seconds * 1000, 3),
+        **facts,
     )

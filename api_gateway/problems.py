@@ -12,13 +12,16 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from api_gateway import deadlines
 from api_gateway.errors import (
     ClientGone,
     DeadlineExceeded,
     FieldErrors,
     NotAcceptable,
     RangeNotSatisfiable,
+    RateLimited,
     ServiceUnavailable,
+    TimeoutOutOfBounds,
     TooManyStreams,
     UpstreamError,
 )
@@ -27,6 +30,8 @@ from service_kit.request_id import current_request_id
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 #: What a client waits before it asks again; a service that restarts is back within it.
 RETRY_AFTER_SECONDS = "1"
+#: Not of the standard; nginx's.
+CLIENT_CLOSED_REQUEST = 499
 #: The longest name of an unknown parameter that is repeated to its sender.
 MAX_ECHO = 64
 #: The most fields at fault that one answer names.
@@ -41,10 +46,26 @@ HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.ABORTED: 409,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
-    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.CANCELLED: CLIENT_CLOSED_REQUEST,
     grpc.StatusCode.UNIMPLEMENTED: 501,
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+
+#: For the OpenAPI document.
+TOO_MANY_REQUESTS: dict[int | str, dict[str, Any]] = {
+    429: {
+        "description": "The client asks more often than it may, or more long computations wait than may.",
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "headers": {
+            "Retry-After": {"schema": {"type": "integer"}, "description": "In how many seconds to ask again."},
+            "RateLimit": {
+                "schema": {"type": "string"},
+                "description": "What is left of each limit, where there is one.",
+            },
+            "RateLimit-Policy": {"schema": {"type": "string"}, "description": "The limits."},
+        },
+    }
 }
 
 #: The codes whose text was written for the caller; the text of any other stays inside.
@@ -110,13 +131,22 @@ def _upstream(error: UpstreamError) -> JSONResponse:
     return problem(status, error.message if status in _READABLE else None, fields=error.fields, headers=headers)
 
 
+def _timeout_out_of_bounds(error: TimeoutOutOfBounds) -> JSONResponse:
+    allowed = f"must be an integer from 1 to {error.max_milliseconds}"
+    return problem(400, f"{error.header} {allowed}", fields=[(error.header, allowed)])
+
+
 _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     RequestValidationError: _invalid,
     UpstreamError: _upstream,
     ServiceUnavailable: lambda error: problem(503, str(error)),
+    TimeoutOutOfBounds: _timeout_out_of_bounds,
     TooManyStreams: lambda error: problem(503, str(error)),
+    RateLimited: lambda error: problem(
+        429, str(error), headers={"Retry-After": str(error.retry_after_seconds), **error.fields}
+    ),
     DeadlineExceeded: lambda error: problem(504, str(error)),
-    ClientGone: lambda _: problem(499),  # for the log line: nobody reads it
+    ClientGone: lambda _: problem(CLIENT_CLOSED_REQUEST),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),
     RangeNotSatisfiable: lambda error: problem(
         416, str(error), headers={"Content-Range": f"bytes */{error.total_bytes}"}
@@ -125,10 +155,13 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
 
 
 def _described(openapi: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The document with problems under their media type, where FastAPI writes that of the answers."""
+    """The document with what every operation has: the deadline's header, and problems under their media type."""
     document = openapi()
     operations = (operation for resource in document["paths"].values() for operation in resource.values())
     for operation in operations:
+        parameters = operation.setdefault("parameters", [])
+        if deadlines.PARAMETER not in parameters:  # FastAPI gives out the same document again
+            parameters.append(deadlines.PARAMETER)
         content = operation["responses"]["default"]["content"]
         if "application/json" in content:
             content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")
@@ -173,4 +206,4 @@ def _title(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return "Client Closed Request"
+        return "Client Closed Request" if status == CLIENT_CLOSED_REQUEST else "Unassigned Status"

@@ -1,4 +1,4 @@
-"""One deadline over all attempts, and which errors are worth another."""
+"""One deadline over all attempts, which errors are worth another, and how many others there may be."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,9 @@ import grpc
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from api_gateway.deadlines import current_deadline
 from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, UpstreamError
+from api_gateway.retry_budget import RetryBudget
 
 log = structlog.get_logger()
 
@@ -25,15 +27,19 @@ class Caller:
         self.service = service
         self._channel = channel
         self.deadline_seconds = deadline_seconds
+        self._budget = RetryBudget()
 
     async def call(self, attempt: Callable[[float], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Runs `attempt(deadline)`, a time of the loop's clock, and again after an UNAVAILABLE.
 
-        The deadline is `deadline_seconds` from now unless it is given. Raises UpstreamError, ServiceUnavailable or
-        DeadlineExceeded.
+        The deadline is the request's own or `deadline_seconds` from now, unless it is given. Raises UpstreamError,
+        ServiceUnavailable or DeadlineExceeded.
         """
-        if deadline is None:
-            deadline = asyncio.get_running_loop().time() + self.deadline_seconds
+        now = asyncio.get_running_loop().time()
+        deadline = deadline or current_deadline.get() or now + self.deadline_seconds
+        if deadline <= now:
+            raise self.late()
+        self._budget.add_call()
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._with_retries(attempt, deadline)
@@ -59,7 +65,7 @@ class Caller:
                 raise
             first_error = error
         retrying = AsyncRetrying(
-            retry=retry_if_exception(_is_unavailable),
+            retry=retry_if_exception(self._may_retry),
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
             stop=stop_after_attempt(MAX_ATTEMPTS),
             before_sleep=self._log_retry,
@@ -71,6 +77,14 @@ class Caller:
                     raise first_error
                 return await attempt(deadline)
         raise first_error  # not reached: the loop returns or raises
+
+    def _may_retry(self, error: BaseException) -> bool:
+        if not _is_unavailable(error):
+            return False
+        if not self._budget.take():
+            log.info("call.not_retried", callee=self.service, error=str(error))
+            return False
+        return True
 
     def late(self) -> ServiceUnavailable | DeadlineExceeded:
         """What to say when the deadline has passed."""

@@ -5,11 +5,15 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from service_kit.setting_rules import needs
+from api_gateway.client_addresses import parse_networks
+from api_gateway.cross_origin import parse_origins
+from api_gateway.rates import parse_rates
+from service_kit.faults import FaultSettings
+from service_kit.setting_rules import needs, read_by
 from service_kit.settings import CallingSettings, FileName, Port, ServerName, Target
 
 
-class Settings(CallingSettings):
+class Settings(FaultSettings, CallingSettings):
     """Serves exact Fibonacci numbers and their statistics over HTTP.
 
     Every flag is also an environment variable: --listen-port is GATEWAY_LISTEN_PORT. A flag wins.
@@ -17,6 +21,7 @@ class Settings(CallingSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
+    fault_error_status: int = Field(503, ge=400, le=599, description="The HTTP status of an injected error.")
     listen_port: Port = Field(3002, description="TCP port to listen on; 0 takes a free one and logs which.")
     fibonacci_target: Target = Field("localhost:5001", description="gRPC target of fibonacci_service.")
     fibonacci_ca: FileName = Field(
@@ -37,8 +42,14 @@ class Settings(CallingSettings):
         description="How long a request may take, over all attempts to answer it; for a number that is sent in pieces, "
         "how long the first may take, and each of the others.",
     )
+    max_deadline_seconds: int = Field(
+        60, ge=1, le=3600, description="The longest that X-Request-Timeout-Ms may say instead."
+    )
     max_connections: int = Field(
         900, ge=1, le=1_000_000, description="HTTP connections that may be open at once; more get 503."
+    )
+    max_in_flight: int = Field(
+        512, ge=1, le=1_000_000, description="Requests that may be in flight at once, streams too; more get 503."
     )
     receive_timeout_seconds: float = Field(
         8,
@@ -54,6 +65,29 @@ class Settings(CallingSettings):
     )
     max_streams: int = Field(
         100, ge=1, le=10_000, description="Readers that /stats/stream may have at a time; more get 503."
+    )
+    rate_limit: Annotated[str, read_by(parse_rates)] = Field(
+        "",
+        max_length=200,
+        description="How often a client may ask, by its address, such as 100/second;5000/minute; without one, as often "
+        "as it likes.",
+    )
+    trusted_proxies: Annotated[str, read_by(parse_networks)] = Field(
+        "",
+        max_length=2000,
+        description="Addresses and networks, with commas between, of the proxies whose X-Forwarded-For is believed.",
+    )
+    cors_origins: Annotated[str, read_by(parse_origins)] = Field(
+        "",
+        max_length=2000,
+        description="Origins, with commas between, whose pages may read the answers, such as https://app.example.org; "
+        "* is every origin.",
+    )
+    hsts_seconds: int = Field(
+        0,
+        ge=0,
+        le=63_072_000,
+        description="For how long a browser that came by TLS comes to this host by TLS only; 0 does not say so.",
     )
     reuse_port: bool = Field(
         False,

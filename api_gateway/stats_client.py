@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 from google.protobuf.duration_pb2 import Duration
 
 from api_gateway.calls import answered, metadata, opened
+from api_gateway.circuit_breaker import CircuitBreaker
+from api_gateway.deadlines import current_deadline
 from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, TooManyStreams, UpstreamError
 from api_gateway.retries import Caller
 from api_gateway.stats_json import minutes_json, number_json, page_json
@@ -32,6 +34,7 @@ class StatsClient:
     def __init__(self, *, stub: "StatsAsyncStub", caller: Caller, max_streams: int) -> None:
         self._stub = stub
         self._caller = caller
+        self._breaker = CircuitBreaker(service=caller.service)
         self._max_streams = max_streams
         self._streams = 0
         self._page = ListStatsResponse()
@@ -86,7 +89,9 @@ class StatsClient:
 
     async def _call(self, attempt: Callable[[float], Awaitable[T]]) -> T:
         try:
-            return await self._caller.call(attempt)
+            # What has a deadline of its own may have been given too little time.
+            with self._breaker.call(telling=current_deadline.get() is None):
+                return await self._caller.call(attempt)
         except DeadlineExceeded as error:
             raise ServiceUnavailable(error.service) from error
 

@@ -19,6 +19,7 @@ from bench.gateway.measurement import measure_gateway
 from bench.h2load import DEBIAN_PACKAGE, PROGRAM
 from bench.machine import describe_machine
 from bench.options import Options, parse_arguments
+from bench.overload import measure_overload
 from bench.plan import Plan
 from bench.replicas import measure_replicas
 from bench.report import as_json, table
@@ -33,6 +34,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Part]]] = {
     "replicas": measure_replicas,
     "stats": measure_stats,
     "sizes": lambda plan: measure_sizes(plan.sizes),
+    "overload": measure_overload,
     "soak": measure_soak,
 }
 

@@ -15,6 +15,10 @@ SERVICES_MB = Aim(180)
 GROWTH_MB_PER_MINUTE = Aim(1)
 START_SECONDS = Aim(2)
 
+# Five times what can be done.
+GOODPUT_TO_PEAK = Aim(0.8, at_least=True)
+P99_OVERLOADED_TO_IDLE = Aim(3)
+
 # fibonacci_service for gRPC clients.
 UNARY_TO_EMPTY = Aim(0.95, at_least=True)
 NUMBERS_PER_SECOND = Aim(500_000, at_least=True)

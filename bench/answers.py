@@ -17,6 +17,16 @@ def fibonacci(n: int) -> int:
     return number
 
 
+def fibonacci_modulo(n: int, modulus: int) -> int:
+    """F(n) modulo a number, by the formulas of 2k and 2k+1 for each bit of n."""
+    number, following = 0, 1
+    for bit in f"{n:b}":
+        number, following = number * (2 * following - number) % modulus, (number**2 + following**2) % modulus
+        if bit == "1":
+            number, following = following, (number + following) % modulus
+    return number
+
+
 def answer(n: int) -> bytes:
     """The body of GET /fib?n=, byte for byte."""
     number = fibonacci(n)

@@ -19,6 +19,8 @@ from fibonacci_service.stats_recorder import StatsRecorder
 from fibonacci_service.values import ValueWorkers
 from fibonacci_service.workers import WorkerPool
 from service_kit.admission import Admission
+from service_kit.fault_interceptor import FaultInterceptor, fault_statuses
+from service_kit.faults import fault_injector
 from service_kit.grpc_channel import open_channel
 from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
@@ -64,6 +66,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             service_name=SERVICE_NAME,
             register=lambda server: add_FibonacciServicer_to_server(servicer, server),
             interceptors=[_interceptor(settings, request_log, admission)],
+            inner_interceptors=fault_interceptors(settings),
             certificates=certificates,
         ) as port:
             yield port
@@ -71,11 +74,18 @@ async def running(settings: Settings) -> AsyncIterator[int]:
 
 def _interceptor(settings: Settings, request_log: RequestLog, admission: Admission) -> ServerInterceptor:
     return ServerInterceptor(
-        status_table=STATUS_TABLE,
+        status_table={**STATUS_TABLE, **fault_statuses(settings.fault_error_status)},
         request_log=request_log,
         admission=admission,
         admitted_names=settings.admitted_names,
     )
+
+
+def fault_interceptors(settings: Settings) -> list[FaultInterceptor]:
+    """None at all unless a fault is set. GetRecorder is spared, for chaos work reads there what was answered."""
+    injector = fault_injector(settings, error_status=settings.fault_error_status)
+    spared = frozenset({f"/{SERVICE_NAME}/GetRecorder"})
+    return [FaultInterceptor(injector=injector, spared=spared)] if injector else []
 
 
 def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:

@@ -5,11 +5,12 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from service_kit.faults import ErrorCode, FaultSettings
 from service_kit.setting_rules import needs
 from service_kit.settings import CallingSettings, FileName, GrpcServiceSettings, Port, ServerName, Target
 
 
-class Settings(GrpcServiceSettings, CallingSettings):
+class Settings(FaultSettings, GrpcServiceSettings, CallingSettings):
     """Computes exact Fibonacci numbers over gRPC.
 
     Every flag is also an environment variable: --listen-port is FIBONACCI_LISTEN_PORT. A flag wins.
@@ -17,6 +18,7 @@ class Settings(GrpcServiceSettings, CallingSettings):
 
     model_config = SettingsConfigDict(env_prefix="FIBONACCI_")
 
+    fault_error_status: ErrorCode = Field("UNAVAILABLE", description="The gRPC status code of an injected error.")
     listen_port: Port = Field(5001, description="TCP port to listen on; 0 takes a free one and logs which.")
     max_n: int = Field(10_000_000, ge=92, le=100_000_000, description="The largest index that is answered.")
     range_max_n: int = Field(1_000_000, ge=92, le=10_000_000, description="The largest index in a range.")

@@ -46,6 +46,7 @@ async def serving(
     service_name: str,
     register: Callable[[grpc.aio.Server], None],
     interceptors: Sequence[ServerInterceptor],
+    inner_interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     end_streams: Callable[[], None] = lambda: None,
     certificates: Certificates | None = None,
 ) -> AsyncIterator[int]:
@@ -53,9 +54,10 @@ async def serving(
 
     On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, calls that would last are ended,
     by `end_streams` those of the service's own making, then calls in flight get `drain_timeout_seconds` to finish.
+    `inner_interceptors` stand between those and the servicer, and keep no call open themselves.
     With certificates it takes TLS and nothing else. Raises CannotStart when the address is taken.
     """
-    server = grpc.aio.server(interceptors=list(interceptors), options=_OPTIONS)
+    server = grpc.aio.server(interceptors=[*interceptors, *inner_interceptors], options=_OPTIONS)
     health_servicer = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     register(server)

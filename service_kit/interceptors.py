@@ -207,7 +207,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             request_id=current_request_id.get(),
             failed=code not in _NO_FAILURE,
             seconds=0 if lasting else seconds,
-            dear=facts.pop("dear", False),
+            dear=facts.pop("dear", False) or "fault" in facts,
         ):
             log.info("rpc.served", method=method, code=code.name, duration_ms=round(seconds * 1000, 3), **facts)
 

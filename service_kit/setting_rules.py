@@ -1,6 +1,7 @@
 """What is demanded of a setting beyond its own bounds."""
 
 import ipaddress
+from collections.abc import Callable
 
 from pydantic import AfterValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -9,7 +10,7 @@ from pydantic_core import PydanticCustomError
 def together_with(other: str) -> AfterValidator:
     """For a setting that is set where the other one is, and only there."""
 
-    def check(value: str, info: ValidationInfo) -> str:
+    def check(value: object, info: ValidationInfo) -> object:
         if bool(value) != bool(info.data.get(other)):
             raise refusal(f"has to be set together with {other.upper()}")
         return value
@@ -23,6 +24,31 @@ def needs(other: str) -> AfterValidator:
     def check(value: str, info: ValidationInfo) -> str:
         if value and not info.data.get(other):
             raise refusal(f"means nothing without {other.upper()}")
+        return value
+
+    return AfterValidator(check)
+
+
+def read_by(parse: Callable[[str], object]) -> AfterValidator:
+    """For a text that is empty or can be parsed; the ValueError of what cannot be is the reason."""
+
+    def check(value: str) -> str:
+        try:
+            if value:
+                parse(value)
+        except ValueError as error:
+            raise refusal(str(error)) from None
+        return value
+
+    return AfterValidator(check)
+
+
+def at_most_one_with(other: str) -> AfterValidator:
+    """For a probability of what happens only where something else does not."""
+
+    def check(value: float, info: ValidationInfo) -> float:
+        if value + info.data.get(other, 0) > 1:
+            raise refusal(f"is more than 1 together with {other.upper()}")
         return value
 
     return AfterValidator(check)

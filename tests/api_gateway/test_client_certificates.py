@@ -26,11 +26,14 @@ def context(ours: Authority, shown: Issued | None = None) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def serving(ours: Authority, *, client_ca: str = "", names: str = "") -> AsyncIterator[str]:
+async def serving(
+    ours: Authority, *, client_ca: str = "", names: str = "", receive_timeout_seconds: float = 8
+) -> AsyncIterator[str]:
     issued = ours.issue("localhost")
     settings = Settings(
         listen_port=0,
         drain_delay_seconds=0,
+        receive_timeout_seconds=receive_timeout_seconds,
         tls_certificate=str(issued.certificate),
         tls_key=str(issued.key),
         tls_client_ca=client_ca,
@@ -91,6 +94,7 @@ async def test_a_client_of_another_name_gets_a_problem_whatever_it_asks_and_the_
     refused = [line for line in lines if line["event"] == "client.refused"]
     assert [answer.status_code for answer in answers] == [403] * 4
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
+    assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
     assert len({answer.json()["request_id"] for answer in answers}) == 4
     assert refused == [{"event": "client.refused", "client_names": ["somebody"], "log_level": "warning"}]
 
@@ -106,6 +110,13 @@ async def test_what_is_not_http_is_a_bad_request_over_tls_too(ours: Authority) -
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"application/problem+json" in answer
+
+
+async def test_a_client_that_does_not_finish_its_handshake_is_gone(ours: Authority) -> None:
+    async with serving(ours, receive_timeout_seconds=0.5) as url, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("localhost", httpx.URL(url).port)
+        assert await reader.read() == b""
+        writer.close()
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import grpc
@@ -18,6 +19,7 @@ from api_gateway.app import create_app, fibonacci_client, stats_client
 from api_gateway.direct import MAX_QUERY_BYTES, DirectRoute, DirectRoutes
 from api_gateway.middleware import RequestLayer
 from api_gateway.queries import FibonacciQuery
+from api_gateway.security_headers import SecurityHeaders
 from api_gateway.settings import Settings
 from service_kit.grpc_channel import open_channel
 from service_kit.logs import RequestLog
@@ -101,8 +103,13 @@ class Ways:
     """One app, asked the ordinary way and with its direct routes in front."""
 
     def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
-        self._ordinary = RequestLayer(app, request_log=RequestLog(policy="errors"))
-        self._direct = RequestLayer(DirectRoutes(app), request_log=RequestLog(policy="errors"))
+        layer = partial(
+            RequestLayer,
+            request_log=RequestLog(policy="errors"),
+            security_headers=SecurityHeaders(policies={}, hsts_seconds=0),
+            max_deadline_seconds=60,
+        )
+        self._ordinary, self._direct = layer(app), layer(DirectRoutes(app))
         self._runner = runner
 
     def answers(self, asked: list[Asked]) -> tuple[list[list[Message]], list[list[Message]]]:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +12,20 @@ import pytest
 
 from api_gateway.http_protocol import MAX_HEADER_BYTES, MAX_HEADERS, MAX_SENT_AHEAD, MAX_URL_BYTES
 from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
-from tests.api_gateway.streaming_neighbour import MAX_N, StreamingFibonacci, client_before
+from tests.api_gateway.streaming_neighbour import MAX_N, StreamingFibonacci, client_before, digits_of
+from tests.slow_clients import (
+    PATIENCE_SECONDS,
+    connected_with_a_small_window,
+    seconds_of_sending_slowly,
+    seconds_until_broken,
+)
 
-PATIENCE_SECONDS = 20
+#: Its answer leaves in one piece, of just under 1 MiB.
+UNARY_N = 5_000_000
+ANSWERS = 2
+BYTES_A_SECOND = 500_000
+#: So that no request goes over a connection that the gateway is about to close as idle.
+ONE_REQUEST = {"Connection": "close"}
 HEAD = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n"
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -46,23 +56,6 @@ def problem_in(answer: bytes) -> tuple[int, str]:
     found = json.loads(body)
     assert head.startswith(b"HTTP/1.1 %d " % found["status"])
     return found["status"], found["detail"]
-
-
-async def seconds_until_closed(connection: Connection) -> float:
-    """While it waits it sends one header line after another, and never the last."""
-    reader, writer = connection
-    started = time.monotonic()
-    writer.write(HEAD)
-    closed = asyncio.ensure_future(reader.read())
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not closed.done():
-            with contextlib.suppress(ConnectionError):
-                writer.write(b"X-Slow: 1\r\n")
-                await writer.drain()
-            await asyncio.wait([closed], timeout=0.05)
-    with contextlib.suppress(ConnectionError):
-        closed.result()
-    return time.monotonic() - started
 
 
 @pytest.fixture
@@ -129,11 +122,10 @@ async def test_connections_beyond_the_bound_get_a_503_and_those_before_live_on()
 async def test_fifty_clients_that_send_their_headers_slowly_are_gone_and_hurt_nobody(
     hasty_client: httpx.AsyncClient,
 ) -> None:
-    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-        slow = [await stack.enter_async_context(connected(hasty_client)) for _ in range(50)]
-        gone = [group.create_task(seconds_until_closed(connection)) for connection in slow]
+    async with asyncio.TaskGroup() as group:
+        gone = [group.create_task(seconds_of_sending_slowly(*address(hasty_client))) for _ in range(50)]
         while not all(task.done() for task in gone):
-            assert (await hasty_client.get("/fib", params={"n": 10})).status_code == 200
+            assert (await hasty_client.get("/fib?n=10", headers=ONE_REQUEST)).status_code == 200
             await asyncio.wait(gone, timeout=0.1)
 
     assert all(0.4 < task.result() < 10 for task in gone)
@@ -167,34 +159,60 @@ async def test_fifty_clients_that_do_not_read_are_gone_and_hurt_nobody() -> None
     async with (
         client_before(StreamingFibonacci(), send_timeout_seconds=0.5) as client,
         contextlib.AsyncExitStack() as stack,
-        asyncio.TaskGroup() as group,
     ):
-        slow = [await stack.enter_async_context(never_reading(client)) for _ in range(50)]
-        gone = [group.create_task(ask_until_broken(connection)) for connection in slow]
-        while not all(task.done() for task in gone):
+        slow = [await stack.enter_async_context(connected_with_a_small_window(*address(client))) for _ in range(50)]
+        for connection in slow:
+            connection.send(asking_for(MAX_N))
+        gone = asyncio.ensure_future(seconds_until_broken(slow))
+        while not gone.done():
             assert (await client.get("/fib", params={"n": 10})).status_code == 200
-            await asyncio.wait(gone, timeout=0.1)
+            await asyncio.wait([gone], timeout=0.1)
+
+    assert all(0.4 < seconds < 10 for seconds in gone.result())
 
 
-@asynccontextmanager
-async def never_reading(client: httpx.AsyncClient) -> AsyncIterator[socket.socket]:
-    with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, (client.base_url.host, client.base_url.port))
-        yield connection
+async def test_a_client_that_reads_slowly_and_steadily_gets_all_of_a_long_answer() -> None:
+    """The gateway has a part of each answer in hand for longer than the timeout."""
+    loop, value = asyncio.get_running_loop(), digits_of(UNARY_N)
+    async with (
+        client_before(StreamingFibonacci(), send_timeout_seconds=0.5) as client,
+        connected_with_a_small_window(*address(client)) as connection,
+    ):
+        connection.send(asking_for(UNARY_N) * ANSWERS)
+        started, answers = time.monotonic(), b""
+        while answers.count(b"}") < ANSWERS:
+            piece = await loop.sock_recv(connection, 48 << 10)
+            assert piece, f"closed after {len(answers)} bytes"
+            answers += piece
+            await asyncio.sleep(len(answers) / BYTES_A_SECOND - (time.monotonic() - started))  # the pace is the subject
+
+    assert answers.count(value) == ANSWERS
 
 
-async def ask_until_broken(connection: socket.socket) -> None:
-    """Asks for more than the kernel holds for a client that does not read, and waits for the gateway to break off."""
+async def test_a_client_that_reads_next_to_nothing_is_gone() -> None:
+    """Each byte that it takes is progress, and not enough."""
     loop = asyncio.get_running_loop()
-    request = f"GET /fib?n={MAX_N} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode()
-    with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await loop.sock_sendall(connection, request * 4)
-            while True:
-                await loop.sock_sendall(connection, b"\r\n")
-                await asyncio.sleep(0.05)
+    async with (
+        client_before(StreamingFibonacci(), send_timeout_seconds=0.5) as client,
+        connected_with_a_small_window(*address(client)) as connection,
+    ):
+        connection.send(asking_for(UNARY_N) * ANSWERS)
+        gone = asyncio.ensure_future(seconds_until_broken([connection]))
+        while not gone.done():
+            with contextlib.suppress(ConnectionResetError):
+                await loop.sock_recv(connection, 512)
+            await asyncio.wait([gone], timeout=0.05)
+
+    assert gone.result()[0] < 10
+
+
+def asking_for(n: int) -> bytes:
+    return f"GET /fib?n={n} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode()
+
+
+def address(client: httpx.AsyncClient) -> tuple[str, int]:
+    assert client.base_url.port is not None
+    return client.base_url.host, client.base_url.port
 
 
 async def test_requests_sent_ahead_without_end_are_not_kept_without_end(client: httpx.AsyncClient) -> None:

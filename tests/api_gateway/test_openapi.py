@@ -6,6 +6,7 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
+from api_gateway.deadlines import HEADER
 from api_gateway.openapi import document
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -52,14 +53,20 @@ async def test_the_document_says_nothing_of_an_answer_that_is_never_given(descri
     assert "422" not in text
     assert "ValidationError" not in text
     answers = {path: set(resource["get"]["responses"]) for path, resource in described["paths"].items()}
-    assert answers.pop("/fib") == {"200", "206", "304", "default"}
-    assert answers.pop("/fib/range") == {"200", "204", "default"}
-    assert set(map(frozenset, answers.values())) == {frozenset({"200", "default"})}
+    assert answers.pop("/fib") == {"200", "206", "304", "429", "default"}
+    assert answers.pop("/fib/range") == {"200", "204", "429", "default"}
+    assert answers.pop("/livez") == answers.pop("/readyz") == {"200", "default"}
+    assert set(map(frozenset, answers.values())) == {frozenset({"200", "429", "default"})}
 
 
 async def test_every_error_is_described_as_the_problem_that_it_is(described: dict[str, Any]) -> None:
-    for path, resource in described["paths"].items():
-        content = resource["get"]["responses"]["default"]["content"]
+    errors = [
+        (path, response["content"])
+        for path, resource in described["paths"].items()
+        for status, response in resource["get"]["responses"].items()
+        if status in ("429", "default")
+    ]
+    for path, content in errors:
         assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}, path
 
 
@@ -69,9 +76,10 @@ async def test_the_bounds_of_a_parameter_are_described_in_words_that_tools_know(
     bounds = {
         (path, parameter["name"]): bounds_in(parameter["schema"])
         for path, resource in described["paths"].items()
-        for parameter in resource["get"].get("parameters", [])
+        for parameter in resource["get"]["parameters"]
     }
-    assert bounds == {
+    of_every_resource = {(path, HEADER): {"minimum": 1} for path in described["paths"]}
+    assert bounds == of_every_resource | {
         ("/fib", "n"): index,
         ("/fib/batch", "n"): batch,
         ("/fib/range", "start"): index,

@@ -29,6 +29,10 @@ def test_a_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
         ("MAX_STREAMS", "0"),
         ("FIBONACCI_TARGET", "with space"),
         ("LOG_REQUESTS", "some"),
+        ("HSTS_SECONDS", "-1"),
+        ("RATE_LIMIT", "often"),
+        ("TRUSTED_PROXIES", "proxy"),
+        ("CORS_ORIGINS", "example.org"),
     ],
 )
 def test_a_setting_out_of_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

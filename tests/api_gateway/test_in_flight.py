@@ -1,0 +1,54 @@
+import asyncio
+
+import httpx
+from structlog.testing import capture_logs
+
+from tests.api_gateway.neighbours import Gate, TinyFibonacci, gateway_to, until_ready
+
+CALLS = 4
+
+
+async def ask(client: httpx.AsyncClient, n: int) -> httpx.Response:
+    return await client.get(f"/fib?n={n}")
+
+
+async def test_what_comes_beyond_the_bound_is_refused_at_once_and_the_rest_is_answered() -> None:
+    gate = Gate()
+    async with gateway_to(TinyFibonacci(gate), max_in_flight=CALLS) as client:
+        await until_ready(client)
+        with capture_logs() as lines:
+            admitted = [asyncio.create_task(ask(client, 5000 + number)) for number in range(CALLS)]
+            await gate.holds(CALLS)
+            refused = await asyncio.gather(*(ask(client, number) for number in range(20)))
+            health = await client.get("/readyz")
+            gate.open()
+            answered = await asyncio.gather(*admitted)
+        after = await ask(client, 10)
+
+    assert {response.status_code for response in answered} == {200}
+    assert (health.status_code, after.status_code) == (200, 200)
+    assert {response.status_code for response in refused} == {503}
+    told = refused[0]
+    assert told.headers["retry-after"] == "1"
+    assert told.headers["content-type"] == "application/problem+json"
+    assert told.headers["x-content-type-options"] == "nosniff"
+    assert told.headers["x-request-id"] == told.json()["request_id"]
+    assert told.json()["detail"] == f"{CALLS} requests are in flight, as many as may be"
+    assert len({response.headers["x-request-id"] for response in refused}) == len(refused)
+    events = [line["event"] for line in lines]
+    assert 1 <= events.count("overload.refused") <= 2
+    assert 503 not in [line.get("status") for line in lines]
+
+
+async def test_a_client_that_goes_away_leaves_its_place() -> None:
+    gate = Gate()
+    async with gateway_to(TinyFibonacci(gate), max_in_flight=1) as client:
+        await until_ready(client)
+        gone = asyncio.create_task(ask(client, 5000))
+        await gate.holds(1)
+        assert (await ask(client, 5001)).status_code == 503
+        gone.cancel()
+        gate.open()
+        async with asyncio.timeout(20):
+            while (await ask(client, 5002)).status_code != 200:
+                pass
