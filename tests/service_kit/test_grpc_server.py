@@ -81,6 +81,15 @@ async def test_bytes_that_are_no_health_check_are_refused_without_the_text_of_an
     assert refusal.message == "the request is not a message of this method's type"
 
 
+async def test_a_list_of_what_is_healthy_is_refused_without_the_text_of_an_exception() -> None:
+    async with served(double) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.health.List(health_pb2.HealthListRequest())
+
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert caught.value.details() == "health is told by Check and Watch"
+
+
 @pytest.mark.parametrize("name", ["", NAME])
 async def test_a_watch_learns_that_it_is_leaving_while_it_still_answers(name: str) -> None:
     async with AsyncExitStack() as stack, asyncio.timeout(30):

@@ -36,7 +36,8 @@ _REFUSED = {
     grpc.StatusCode.OUT_OF_RANGE,
     grpc.StatusCode.NOT_FOUND,
 }
-_NEVER = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
+#: What gRPC itself says of HTTP/2 that is none, which never reaches a service: its specification has INTERNAL for it.
+_NO_HTTP2 = re.compile(rb"grpc-message.(?:Failed parsing HTTP/2|Compression bit set but no encoding)", re.DOTALL)
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ async def attack_frames(port: int, inputs: Iterator[bytes]) -> Verdicts:
     async def send(text: bytes, verdicts: Verdicts) -> None:
         answer = await _exchanged(port, text, ends=False, silence_seconds=0.05)
         codes = [_CODES[int(code)] for code in _GRPC_STATUS.findall(answer)]
-        fault = next((code.name for code in codes if code in _NEVER), "") or _leak(answer.decode("latin-1"))
+        fault = frames_fault(codes, answer)
         verdicts.sent += 1
         verdicts.judge(text, codes[0] if codes else bool(answer), fault)
 
@@ -138,16 +139,23 @@ def http_fault(statuses: Iterable[int], answer: bytes) -> str:
     return f"status {worst}" if worst >= 500 else _leak(answer.decode("latin-1"))
 
 
+def frames_fault(codes: list[grpc.StatusCode], answer: bytes) -> str:
+    internal = codes.count(grpc.StatusCode.INTERNAL) - len(_NO_HTTP2.findall(answer))
+    if internal > 0 or grpc.StatusCode.UNKNOWN in codes:
+        return f"{internal} INTERNAL among {codes}"
+    return _leak(answer.decode("latin-1"))
+
+
 def grpc_fault(call: Call, error: grpc.aio.AioRpcError) -> str:
     details = error.details() or ""
-    if call.request_type is None:
+    if call.is_unimplemented:
         expected = {grpc.StatusCode.UNIMPLEMENTED}
     elif call.is_decodable:
         expected = _REFUSED
     else:
         expected = {grpc.StatusCode.INVALID_ARGUMENT}
     if call.is_oversized:
-        expected = expected | {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        expected |= {grpc.StatusCode.RESOURCE_EXHAUSTED}
     return _leak(details) if error.code() in expected else f"{error.code().name}: {details}"
 
 
@@ -199,10 +207,21 @@ async def _called(channel: Any, call: Call) -> None:
         await channel.unary_unary(call.method)(call.requests[0], **arguments)
         return
     if call.client_streaming:
-        stream = channel.stream_stream(call.method)(iter(call.requests), **arguments)
-    else:
-        stream = channel.unary_stream(call.method)(call.requests[0], **arguments)
+        await _in_turns(channel.stream_stream(call.method)(**arguments), call)
+        return
+    stream = channel.unary_stream(call.method)(call.requests[0], **arguments)
     while await stream.read() is not grpc.aio.EOF:
         if call.is_endless:
             stream.cancel()
             break
+
+
+async def _in_turns(stream: Any, call: Call) -> None:
+    """A message after the answer to the one before: what is written to a call that has ended makes its status up."""
+    for request in call.requests:
+        await stream.write(request)
+        if await stream.read() is grpc.aio.EOF:
+            return
+    await stream.done_writing()
+    while await stream.read() is not grpc.aio.EOF:
+        pass

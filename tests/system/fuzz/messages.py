@@ -23,6 +23,7 @@ _METHODS: tuple[tuple[str, MethodDescriptor], ...] = tuple(
     for described in (*file.DESCRIPTOR.services_by_name.values(), *health_pb2.DESCRIPTOR.services_by_name.values())
     for method in described.methods
 )
+_NO_LIST = "/grpc.health.v1.Health/List"
 _UNKNOWN = ("/fibonacci.Fibonacci/GetFibs", "/stats.Stats/", "/", "/a/b/c", "/\x7f/" + "m" * 300, "/grpc.Nothing/Here")
 #: A message may have 4 MiB.
 _OVERSIZED = b"\xfa\x7f" + b"\x80\x80\xc0\x02" + bytes(5 << 20)  # a field of the number 2,047, which nobody knows
@@ -53,8 +54,14 @@ class Call:
         return True
 
     @property
+    def is_unimplemented(self) -> bool:
+        return self.request_type is None or (self.method == _NO_LIST and self.is_decodable)
+
+    @property
     def is_oversized(self) -> bool:
-        return any(len(request) > 4 << 20 for request in self.requests) or any(len(pair[1]) > 4_000 for pair in self.metadata)
+        return any(len(request) > 4 << 20 for request in self.requests) or any(
+            len(pair[1]) > 4_000 for pair in self.metadata
+        )
 
     @property
     def is_endless(self) -> bool:
@@ -142,7 +149,9 @@ def filled(random_: random.Random, message: Message) -> Message:
 def _edge(random_: random.Random, field: Any) -> int | str:
     if field.cpp_type == field.CPPTYPE_STRING:
         numeral = str(random_.choice((random_.randrange(2_000), *EDGES)))
-        return random_.choice((numeral, "9" * 1_000, "s" * 64, "s" * 65, "\0", "\U0001f600", "'; DROP TABLE numbers; --"))
+        return random_.choice(
+            (numeral, "9" * 1_000, "s" * 64, "s" * 65, "\0", "\U0001f600", "'; DROP TABLE numbers; --")
+        )
     if field.cpp_type == field.CPPTYPE_ENUM:
         return random_.choice((0, 1, 2, 3, -1, 2**31 - 1))
     bits = 63 if field.cpp_type == field.CPPTYPE_INT64 else 31
