@@ -1,7 +1,7 @@
-"""A gRPC server that a call of a method that is no text does not end.
+r"""A gRPC server that a call of a method that is no text does not end.
 
 grpcio decodes the name of a method that nobody registered, in the loop that takes every call, and does not expect that
-to fail: one call of `/\\xff` stopped the server for good while its process lived on.
+to fail: one call of `/\xff` stopped the server for good while its process lived on.
 """
 
 import asyncio

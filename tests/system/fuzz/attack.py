@@ -36,8 +36,10 @@ _REFUSED = {
     grpc.StatusCode.OUT_OF_RANGE,
     grpc.StatusCode.NOT_FOUND,
 }
-#: What gRPC itself says of HTTP/2 that is none, which never reaches a service: its specification has INTERNAL for it.
-_NO_HTTP2 = re.compile(rb"grpc-message.(?:Failed parsing HTTP/2|Compression bit set but no encoding)", re.DOTALL)
+#: What gRPC itself says of frames and header fields that are none: INTERNAL, and none of them reaches a service.
+_NO_FRAME = re.compile(
+    rb"grpc-message.{1,3}(?:Failed parsing HTTP/2|Compression bit set|Error parsing '|Illegal header)", re.DOTALL
+)
 
 T = TypeVar("T")
 
@@ -140,7 +142,7 @@ def http_fault(statuses: Iterable[int], answer: bytes) -> str:
 
 
 def frames_fault(codes: list[grpc.StatusCode], answer: bytes) -> str:
-    internal = codes.count(grpc.StatusCode.INTERNAL) - len(_NO_HTTP2.findall(answer))
+    internal = codes.count(grpc.StatusCode.INTERNAL) - len(_NO_FRAME.findall(answer))
     if internal > 0 or grpc.StatusCode.UNKNOWN in codes:
         return f"{internal} INTERNAL among {codes}"
     return _leak(answer.decode("latin-1"))

@@ -1,4 +1,4 @@
-"""Calls of every method of the services with what might be a request: noise, damaged requests, whole ones at the edges."""
+"""Calls of every method with what might be a request: noise, damaged requests, and whole ones at the edges."""
 
 import random
 from collections.abc import Iterator
