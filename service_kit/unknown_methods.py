@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from grpc._cython import cygrpc
@@ -27,7 +27,7 @@ def new_server(*, interceptors: Sequence[grpc.aio.ServerInterceptor], options: S
     return _Server(interceptors=interceptors, options=options)
 
 
-class _Server(Server):  # type: ignore[misc]
+class _Server(Server):
     def __init__(
         self, *, interceptors: Sequence[grpc.aio.ServerInterceptor], options: Sequence[tuple[str, int]]
     ) -> None:
@@ -50,5 +50,4 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]
             return asyncio.get_running_loop().create_future()
         if method == self.unknown.encode():
             return asyncio.ensure_future(self._request_call())
-        called: asyncio.Future[Any] = super()._make_request_call_future(method)
-        return called
+        return cast("asyncio.Future[Any]", super()._make_request_call_future(method))

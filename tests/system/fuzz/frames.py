@@ -24,6 +24,8 @@ _ODD_FIELDS = (
     (b"content-length", b"-1"),
     (b"Upper-Case", b"x"),
     (b":unknown", b"x"),
+    (b":method", b"GET"),
+    (b"content-type", b"text/html"),
     (b":path", b"/again"),
     (b"connection", b"keep-alive"),
     (b"x-request-id", b"\x00\r\n"),
@@ -34,6 +36,23 @@ _ODD_FIELDS = (
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
+
+
+def call(*fields: tuple[bytes, bytes], stream: int, message: bytes, ends: bool = True) -> bytes:
+    """Frames of a call: its header fields, and its one message as gRPC frames it."""
+    head = frame(HEADERS, END_HEADERS, stream, b"".join(_literal(*field) for field in fields)[:16_000])
+    return head + frame(DATA, END_STREAM if ends else 0, stream, message)
+
+
+def call_fields(path: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", path),
+        (b":authority", b"service"),
+        (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"),
+    ]
 
 
 def connections(random_: random.Random, count: int, service: str) -> Iterator[bytes]:
@@ -57,21 +76,12 @@ def _frames(random_: random.Random, service: str) -> bytes:
 
 
 def _call(random_: random.Random, service: str, stream: int) -> bytes:
-    path = random_.choice(_PATHS[service] if random_.random() < 0.9 else _ODD_PATHS)
-    fields = [
-        (b":method", b"POST" if random_.random() < 0.95 else b"GET"),
-        (b":scheme", b"http"),
-        (b":path", path),
-        (b":authority", b"service"),
-        (b"content-type", b"application/grpc" if random_.random() < 0.95 else b"text/html"),
-        (b"te", b"trailers"),
-    ]
+    fields = call_fields(random_.choice(_PATHS[service] if random_.random() < 0.9 else _ODD_PATHS))
     if random_.random() < 0.2:
         fields.pop(random_.randrange(len(fields)))
     if random_.random() < 0.2:
         fields.insert(random_.randrange(len(fields) + 1), random_.choice(_ODD_FIELDS))
-    head = frame(HEADERS, END_HEADERS, stream, b"".join(_literal(*field) for field in fields)[:16_000])
-    return head + frame(DATA, END_STREAM if random_.random() < 0.9 else 0, stream, _message(random_))
+    return call(*fields, stream=stream, message=_message(random_), ends=random_.random() < 0.9)
 
 
 def _literal(name: bytes, value: bytes) -> bytes:
