@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, cast
+from typing import Any
 
 import grpc
 from grpc._cython import cygrpc
@@ -48,6 +48,5 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]
         """The next call of a registered method, or of any other where it is None; its name would be decoded then."""
         if method is None:
             return asyncio.get_running_loop().create_future()
-        if method == self.unknown.encode():
-            return asyncio.ensure_future(self._request_call())
-        return cast("asyncio.Future[Any]", super()._make_request_call_future(method))
+        called: Any = self._request_call() if method == self.unknown.encode() else self._request_registered_call(method)
+        return asyncio.create_task(called)
