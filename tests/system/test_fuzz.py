@@ -9,7 +9,7 @@ import grpc
 import httpx
 import pytest
 
-from bench.resources import pss_bytes
+from bench.resources import child_pids
 from deploy.local.processes import System
 from tests.system.account import total
 from tests.system.conftest import Report
@@ -103,9 +103,18 @@ def assert_of_every_kind(verdicts: Verdicts) -> None:
 
 
 def at_rest(system: System) -> tuple[dict[str, int], dict[str, int]]:
-    """Bytes of each process with its children, and its descriptors once the connections of the attack are gone."""
+    """Memory of each process with its children, and its descriptors, once the connections of the attack are gone."""
     wait_until(lambda: max(descriptors(system).values()) < MOST_DESCRIPTORS)
-    return pss_bytes(system.services), descriptors(system)
+    held = {
+        service.program: sum(map(own_bytes, (service.pid, *child_pids(service.pid)))) for service in system.services
+    }
+    return held, descriptors(system)
+
+
+def own_bytes(pid: int) -> int:
+    """Its part of memory (PSS) without that of files: of libraries it bears more when other processes end."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss_Anon:"))
 
 
 def descriptors(system: System) -> dict[str, int]:
