@@ -15,13 +15,14 @@ MAX_BATCH_ITEMS = 1_000
 MAX_PAGE_TOKEN = 200
 #: Plain digits: no sign, no leading zeros.
 NUMERAL = r"^(0|[1-9][0-9]*)$"
+POSITIVE_NUMERAL = r"^[1-9][0-9]*$"
 #: What stands in a URL as it is.
 PAGE_TOKEN = r"^[A-Za-z0-9._~=-]+$"  # noqa: S105 - the form of a token is no secret
 
 # int() and pydantic also take " 10", "+10", "1_0", "010", "-0" and the digits of every script.
 _PLAIN = re.compile(r"0|[1-9][0-9]{0,18}")
 _NUMERAL = re.compile(NUMERAL)
-_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?")
+_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,18})?")
 _PAGE_TOKEN = re.compile(PAGE_TOKEN)
 
 
@@ -41,7 +42,7 @@ def plain_integer(least: int, most: int) -> Callable[[object], int]:
     return read
 
 
-def plain_numeral(max_digits: int) -> Callable[[str], str]:
+def plain_numeral(max_digits: int, *, positive: bool = False) -> Callable[[str], str]:
     """Lets ASCII digits pass as the text that they are."""
 
     def read(text: str) -> str:
@@ -49,6 +50,8 @@ def plain_numeral(max_digits: int) -> Callable[[str], str]:
             raise PydanticCustomError("too_long", "must have at most {most} digits", {"most": max_digits})
         if not _NUMERAL.fullmatch(text):
             raise PydanticCustomError("no_numeral", "must be plain decimal digits without sign or leading zeros")
+        if positive and text == "0":
+            raise PydanticCustomError("not_positive", "must be 1 or more, not 0")
         return text
 
     return read
@@ -108,6 +111,9 @@ BodyIndex = Annotated[int, Field(ge=0, le=INT32_MAX), BeforeValidator(json_index
 Indices = Annotated[list[Index], Field(min_length=1, max_length=MAX_BATCH_ITEMS), BeforeValidator(batch_of)]
 BodyIndices = Annotated[list[BodyIndex], Field(min_length=1, max_length=MAX_BATCH_ITEMS), BeforeValidator(batch_of)]
 LongNumeral = Annotated[str, Field(max_length=1_000, pattern=NUMERAL), BeforeValidator(plain_numeral(1_000))]
+LongPositiveNumeral = Annotated[
+    str, Field(max_length=1_000, pattern=POSITIVE_NUMERAL), BeforeValidator(plain_numeral(1_000, positive=True))
+]
 PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), BeforeValidator(plain_integer(1, MAX_PAGE_SIZE))]
 PageToken = Annotated[str, Field(max_length=MAX_PAGE_TOKEN, pattern=PAGE_TOKEN), BeforeValidator(page_token)]
 OrderName = Literal["busiest", "least_busy", "n", "n_descending"]
@@ -140,7 +146,7 @@ class ResidueQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     n: LongNumeral = Field(description="The index, of up to 1,000 digits.")
-    modulus: LongNumeral = Field(description="At least 1, of up to 1,000 digits.")
+    modulus: LongPositiveNumeral = Field(description="At least 1, of up to 1,000 digits.")
 
 
 class DescribeQuery(BaseModel):

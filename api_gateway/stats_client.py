@@ -73,7 +73,8 @@ class StatsClient:
             raise TooManyStreams(self._max_streams)
         self._streams += 1
         try:
-            interval = Duration(seconds=int(interval_seconds), nanos=round(interval_seconds % 1 * 1e9))
+            seconds, nanos = divmod(round(interval_seconds * 1e9), 10**9)
+            interval = Duration(seconds=seconds, nanos=nanos)
             request = WatchStatsRequest(interval=interval)
             stream = await self._call(lambda _deadline: self._open_stream(request))
             try:

@@ -14,6 +14,7 @@ from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import bind_socket
 from service_kit.settings import ServiceSettings
 from service_kit.tls import Certificates
+from service_kit.unknown_methods import new_server
 
 _OPTIONS = (("grpc.so_reuseport", 0),)
 
@@ -34,6 +35,10 @@ class HealthServicer(health.HealthServicer):  # type: ignore[misc]
         finally:
             watch.cancel()
             ending.cancel()
+
+    async def List(self, request: health_pb2.HealthListRequest, context: Any) -> None:
+        # The library has none, and gRPC would answer with the name of its exception.
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "health is told by Check and Watch")
 
     def end_watches(self) -> None:
         self._ending.set()
@@ -57,7 +62,7 @@ async def serving(
     `inner_interceptors` stand between those and the servicer, and keep no call open themselves.
     With certificates it takes TLS and nothing else. Raises CannotStart when the address is taken.
     """
-    server = grpc.aio.server(interceptors=[*interceptors, *inner_interceptors], options=_OPTIONS)
+    server = new_server(interceptors=[*interceptors, *inner_interceptors], options=_OPTIONS)
     health_servicer = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     register(server)

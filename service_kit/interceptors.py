@@ -80,7 +80,7 @@ OWN_ERRORS: StatusTable = {
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of the service's own; health checks pass untouched.
+    """Wraps every method of the service's own; health checks pass untouched, if they can be read at all.
 
     Each call takes a place of `admission`, but for those that take one message after another: they may be idle for
     long, and where their messages are answered each takes its own. With `admitted_names` a client has to have shown a
@@ -112,8 +112,10 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith("/grpc."):
-            return handler
+        if handler is None:
+            return None
+        if method.startswith("/grpc."):
+            return _readable(handler)
         decode = _decoded_or_none(handler.request_deserializer or bytes)
         encode = handler.response_serializer
         if handler.unary_unary is not None:
@@ -228,6 +230,23 @@ def _decoded(request: Any) -> Any:
     if request is None:
         raise MessageMalformed
     return request
+
+
+def _readable(handler: Handler) -> Handler:
+    """Of a method of gRPC's own, which refuses what is no message."""
+    unary, stream = handler.unary_unary, handler.unary_stream
+    answer = cast("Answer", unary or stream)
+
+    async def call(request: Any, context: Context) -> Any:
+        if request is None:
+            rich = to_status(status_of(MessageMalformed(), OWN_ERRORS))
+            await context.abort(rich.code, rich.details, rich.trailing_metadata)
+        return await answer(request, context)
+
+    decode, encode = _decoded_or_none(handler.request_deserializer or bytes), handler.response_serializer
+    if unary is not None:
+        return grpc.unary_unary_rpc_method_handler(call, decode, encode)
+    return grpc.unary_stream_rpc_method_handler(call, decode, encode) if stream is not None else handler
 
 
 def _offered_request_id(context: Context) -> str:

@@ -56,6 +56,7 @@ class ServiceProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
         )
         self._reader = threading.Thread(target=self._keep_lines, args=(self._process,), daemon=True)
         self._reader.start()

@@ -86,7 +86,7 @@ async def test_the_bounds_of_a_parameter_are_described_in_words_that_tools_know(
         ("/fib/range", "count"): index | {"minimum": 1},
         ("/fib/range", "last-event-id"): {},
         ("/fib/residue", "n"): numeral | {"maxLength": 1_000},
-        ("/fib/residue", "modulus"): numeral | {"maxLength": 1_000},
+        ("/fib/residue", "modulus"): {"pattern": "^[1-9][0-9]*$", "maxLength": 1_000},
         ("/fib/describe", "n"): numeral | {"maxLength": 100},
         ("/stats", "limit"): {"minimum": 1, "maximum": 1_000},
         ("/stats", "order"): {"enum": ["busiest", "least_busy", "n", "n_descending"]},

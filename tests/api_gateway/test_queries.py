@@ -151,7 +151,7 @@ async def test_a_number_of_the_account_is_as_plain_as_any(refused: Refused, text
         "1_0",
         "nan",
         "inf",
-        "0.1234567890",
+        "0.1234567890123456789",
     ],
 )
 async def test_an_interval_out_of_bounds_is_refused_with_the_bounds(refused: Refused, interval: str) -> None:

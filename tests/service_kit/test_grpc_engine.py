@@ -5,7 +5,14 @@ import sys
 import pytest
 
 from service_kit import grpc_engine
-from service_kit.grpc_engine import OLDER_ENGINE, TESTED_RELEASES, VARIABLE, choose_engine
+from service_kit.grpc_engine import (
+    ERRORS_ONLY,
+    OLDER_ENGINE,
+    TESTED_RELEASES,
+    VARIABLE,
+    VERBOSITY_VARIABLE,
+    choose_engine,
+)
 
 #: Says what the environment holds when gRPC is loaded, and loads a service as `python -m` does.
 LOAD = """
@@ -24,21 +31,21 @@ def test_the_older_engine_is_chosen_for_a_release_that_was_tested(monkeypatch: p
     monkeypatch.setattr(grpc_engine, "version", lambda _: f"{TESTED_RELEASES[0]}7")
     environment = {"PATH": "/bin"}
     choose_engine(environment)
-    assert environment == {"PATH": "/bin", VARIABLE: OLDER_ENGINE}
+    assert environment == {"PATH": "/bin", VARIABLE: OLDER_ENGINE, VERBOSITY_VARIABLE: ERRORS_ONLY}
 
 
 def test_any_other_release_keeps_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grpc_engine, "version", lambda _: "1.999.0")
     environment: dict[str, str] = {}
     choose_engine(environment)
-    assert environment == {}
+    assert environment == {VERBOSITY_VARIABLE: ERRORS_ONLY}
 
 
 @pytest.mark.parametrize("chosen", ["", "event_engine_client"])
 def test_what_the_environment_says_stays(chosen: str) -> None:
-    environment = {VARIABLE: chosen}
+    environment = {VARIABLE: chosen, VERBOSITY_VARIABLE: "INFO"}
     choose_engine(environment)
-    assert environment == {VARIABLE: chosen}
+    assert environment == {VARIABLE: chosen, VERBOSITY_VARIABLE: "INFO"}
 
 
 @pytest.mark.parametrize("program", ["api_gateway", "fibonacci_service", "stats_service"])

@@ -10,6 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from service_kit.lifecycle import CannotStart
+from tests.refusal import refusal_of
 from tests.service_kit.small_service import NAME, SmallClient, careless_client_of, client_of, double, listening, served
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -64,6 +65,29 @@ async def test_of_another_service_health_knows_nothing() -> None:
             await client.health.Check(health_pb2.HealthCheckRequest(service="fibonacci.Fib"))
 
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+async def test_bytes_that_are_no_health_check_are_refused_without_the_text_of_an_exception(method: str) -> None:
+    async with served(double) as client:
+        channel: Any = client.channel  # the bytes go as they are
+        name = f"/grpc.health.v1.Health/{method}"
+        if method == "Check":
+            refusal = await refusal_of(channel.unary_unary(name)(b"\xff\xff"))
+        else:
+            refusal = await refusal_of(channel.unary_stream(name)(b"\xff\xff").read())
+
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_MALFORMED")
+    assert refusal.message == "the request is not a message of this method's type"
+
+
+async def test_a_list_of_what_is_healthy_is_refused_without_the_text_of_an_exception() -> None:
+    async with served(double) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.health.List(health_pb2.HealthListRequest())
+
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert caught.value.details() == "health is told by Check and Watch"
 
 
 @pytest.mark.parametrize("name", ["", NAME])

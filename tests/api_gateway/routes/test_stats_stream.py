@@ -58,6 +58,8 @@ async def test_the_first_event_has_everything_and_the_others_what_changed() -> N
         ("?interval=0.1", Duration(nanos=100_000_000)),
         ("?interval=2.5", Duration(seconds=2, nanos=500_000_000)),
         ("?interval=59.999999999", Duration(seconds=59, nanos=999_999_999)),
+        ("?interval=8.804758002280181", Duration(seconds=8, nanos=804_758_002)),
+        ("?interval=8.9999999999999", Duration(seconds=9)),
         ("?interval=60", Duration(seconds=60)),
     ],
 )
