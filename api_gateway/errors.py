@@ -6,7 +6,7 @@ import grpc
 from google.rpc.status_pb2 import Status
 from grpc_status.rpc_status import from_call
 
-from service_kit.rpc_status import code_of, field_violations
+from service_kit.rpc_status import code_of, field_violations, retry_delay_seconds
 
 #: Names of fields, each with what is allowed in it.
 FieldErrors = Sequence[tuple[str, str]]
@@ -56,10 +56,21 @@ class DeadlineExceeded(Exception):
 
 
 class UpstreamError(Exception):
-    """A service answered with an error: of a whole call or of one item of a batch."""
+    """A service answered with an error: of a whole call or of one item of a batch.
 
-    def __init__(self, code: grpc.StatusCode, message: str, fields: FieldErrors = ()) -> None:
+    `retry_delay_seconds` is after how long it asks to try again, where it says so.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        fields: FieldErrors = (),
+        *,
+        retry_delay_seconds: float | None = None,
+    ) -> None:
         super().__init__(f"{code.name}: {message}")
+        self.retry_delay_seconds = retry_delay_seconds
         self.code = code
         self.message = message
         self.fields = fields
@@ -70,18 +81,31 @@ class UpstreamError(Exception):
         code = error.code()
         if code is grpc.StatusCode.CANCELLED:
             code = grpc.StatusCode.UNAVAILABLE
-        status = from_call(error)
-        return cls(code, error.details() or "", field_violations(status) if status else ())
+        status = from_call(error) or Status()
+        return cls(
+            code,
+            error.details() or "",
+            field_violations(status),
+            retry_delay_seconds=retry_delay_seconds(status),
+        )
 
     def at(self, place: str) -> "UpstreamError":
         """The same error; a field at fault goes by another name in the request that the caller sent."""
         if not self.fields:
             return self
-        return UpstreamError(self.code, f"{place}: {self.message}", [(place, allowed) for _, allowed in self.fields])
+        return self.reworded(f"{place}: {self.message}", [(place, allowed) for _, allowed in self.fields])
+
+    def reworded(self, message: str, fields: FieldErrors) -> "UpstreamError":
+        return UpstreamError(self.code, message, fields, retry_delay_seconds=self.retry_delay_seconds)
 
     @classmethod
     def from_status(cls, status: Status) -> "UpstreamError":
-        return cls(code_of(status.code), status.message, field_violations(status))
+        return cls(
+            code_of(status.code),
+            status.message,
+            field_violations(status),
+            retry_delay_seconds=retry_delay_seconds(status),
+        )
 
 
 class BrokenOff(Exception):

@@ -1,21 +1,15 @@
 """Refuses at once what comes while as many requests are in flight as may be, before anything is done for it."""
 
 import contextvars
-import time
 
-import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_gateway.middleware import PROBED
 from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
+from service_kit.admission import RefusalLog
 from service_kit.request_id import HEADER, current_request_id, new_request_id
-
-log = structlog.get_logger()
-
-#: A line for each refusal would add to what there is too much of already.
-LOG_INTERVAL_SECONDS = 1.0
 
 
 class InFlightLayer:
@@ -25,8 +19,7 @@ class InFlightLayer:
         self._app = app
         self._max_requests = max_requests
         self._requests = 0
-        self._refused = 0
-        self._silent_until = 0.0
+        self._refusals = RefusalLog(refused="requests")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._requests >= self._max_requests and scope["path"] not in PROBED:
@@ -39,11 +32,7 @@ class InFlightLayer:
             self._requests -= 1
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._refused += 1
-        now = time.monotonic()
-        if now >= self._silent_until:
-            self._silent_until = now + LOG_INTERVAL_SECONDS
-            log.warning("overload.refused", refused="requests", total=self._refused)
+        self._refusals.count()
         response = contextvars.copy_context().run(_problem, self._max_requests)
         await response(scope, receive, send)
 

@@ -1,5 +1,6 @@
 """Everything that is not an answer, as RFC 9457 problems."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -124,7 +125,10 @@ def _invalid(error: RequestValidationError) -> JSONResponse:
 
 def _upstream(error: UpstreamError) -> JSONResponse:
     status = HTTP_STATUS.get(error.code, 500)
-    return problem(status, error.message if status in _READABLE else None, fields=error.fields)
+    delay = error.retry_delay_seconds
+    # Whole seconds, and never none: rounded up, so that nobody comes again before the time.
+    headers = {} if delay is None else {"Retry-After": str(max(1, math.ceil(delay)))}
+    return problem(status, error.message if status in _READABLE else None, fields=error.fields, headers=headers)
 
 
 def _timeout_out_of_bounds(error: TimeoutOutOfBounds) -> JSONResponse:

@@ -103,7 +103,7 @@ class StatsClient:
 def _as_asked(error: UpstreamError) -> UpstreamError:
     """The same error in the caller's words, for whom a page_size is a limit."""
     fields = [(_asked(field), _asked(allowed)) for field, allowed in error.fields]
-    return UpstreamError(error.code, _asked(error.message), fields)
+    return error.reworded(_asked(error.message), fields)
 
 
 def _asked(text: str) -> str:

@@ -18,6 +18,7 @@ from fibonacci_service.settings import Settings
 from fibonacci_service.stats_recorder import StatsRecorder
 from fibonacci_service.values import ValueWorkers
 from fibonacci_service.workers import WorkerPool
+from service_kit.admission import Admission
 from service_kit.fault_interceptor import FaultInterceptor, fault_statuses
 from service_kit.faults import fault_injector
 from service_kit.grpc_channel import open_channel
@@ -47,9 +48,14 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             observers=observers,
         )
         item_log = ItemLog(request_log=request_log)
+        admission = Admission(
+            max_calls=settings.max_concurrent_calls,
+            max_queued=settings.max_queued_calls,
+            max_lasting=settings.max_lasting_calls,
+        )
         servicer = FibonacciServicer(
             calculator=calculator,
-            exchange=Exchange(calculator=calculator, status_table=STATUS_TABLE, item_log=item_log),
+            exchange=Exchange(calculator=calculator, admission=admission, status_table=STATUS_TABLE, item_log=item_log),
             ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
             appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
             recorder=recorder,
@@ -59,16 +65,20 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             settings,
             service_name=SERVICE_NAME,
             register=lambda server: add_FibonacciServicer_to_server(servicer, server),
-            interceptors=[_interceptor(settings, request_log)],
+            interceptors=[_interceptor(settings, request_log, admission)],
             inner_interceptors=fault_interceptors(settings),
             certificates=certificates,
         ) as port:
             yield port
 
 
-def _interceptor(settings: Settings, request_log: RequestLog) -> ServerInterceptor:
-    status_table = {**STATUS_TABLE, **fault_statuses(settings.fault_error_status)}
-    return ServerInterceptor(status_table=status_table, request_log=request_log, admitted_names=settings.admitted_names)
+def _interceptor(settings: Settings, request_log: RequestLog, admission: Admission) -> ServerInterceptor:
+    return ServerInterceptor(
+        status_table={**STATUS_TABLE, **fault_statuses(settings.fault_error_status)},
+        request_log=request_log,
+        admission=admission,
+        admitted_names=settings.admitted_names,
+    )
 
 
 def fault_interceptors(settings: Settings) -> list[FaultInterceptor]:
@@ -93,6 +103,6 @@ def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:
 def _workers(settings: Settings) -> WorkerPool:
     return WorkerPool(
         size=settings.workers or os.cpu_count() or 1,
-        max_waiting=settings.workers_max_waiting,
+        max_queued_seconds=settings.workers_max_queued_seconds,
         memory_bytes=settings.worker_memory_bytes,
     )

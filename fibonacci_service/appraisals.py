@@ -12,11 +12,15 @@ from fibonacci_service.observations import Observer, Operation
 from fibonacci_service.price import Price
 from fibonacci_service.sequence import residue
 from fibonacci_service.workers import WorkerPool
+from service_kit.admission import step_aside
 
 RESIDUE_MAX_DIGITS = 1_000
 DESCRIBE_MAX_DIGITS = 100
 #: Up to this product of the bits of the index and of the modulus a residue takes less than a millisecond.
 INLINE_MAX_BITS = 1 << 18
+#: So much takes a larger one for each unit of the product, and a measurement.
+_SECONDS_PER_SQUARE_BIT = 3.5e-9
+_MEASUREMENT_SECONDS = 0.035
 #: The longest value that one message carries.
 UNARY_MAX_BYTES = 1 << 20
 
@@ -52,10 +56,12 @@ class Appraiser:
         """
         index = parse_numeral(n, field="n", max_digits=RESIDUE_MAX_DIGITS)
         divisor = parse_numeral(modulus, field="modulus", max_digits=RESIDUE_MAX_DIGITS, least=1)
-        if index.bit_length() * divisor.bit_length() <= INLINE_MAX_BITS:
+        bits = index.bit_length() * divisor.bit_length()
+        if bits <= INLINE_MAX_BITS:
             answer = str(residue(index, divisor))
         else:
-            digits, _ = await self._pool.whole("residue", n=n, modulus=modulus)
+            self._step_aside()
+            digits, _ = await self._pool.whole("residue", seconds=bits * _SECONDS_PER_SQUARE_BIT, n=n, modulus=modulus)
             answer = digits.decode()
         self._observe(Operation.RESIDUE)
         return answer
@@ -72,12 +78,17 @@ class Appraiser:
     async def price(self) -> Price:
         """Measures when there is no price yet, once for all who wait. Raises WorkersBusy or WorkerLost."""
         if self._price is None:
+            self._step_aside()
             self._price, _ = await self._measurements.join("price", self._measured)
         return self._price
 
     async def _measured(self) -> Price:
-        points, _ = await self._pool.whole("measure")
+        points, _ = await self._pool.whole("measure", seconds=_MEASUREMENT_SECONDS)
         return Price(tuple((n, seconds) for n, seconds in json.loads(points)))
+
+    def _step_aside(self) -> None:
+        if not step_aside():
+            raise self._pool.backlog.refusal()
 
     def _observe(self, operation: Operation) -> None:
         for observer in self._observers:

@@ -19,6 +19,7 @@ from fibonacci_service.flights import Flights
 from fibonacci_service.observations import Computation, Failure, Observer, Origin, failure_kind
 from fibonacci_service.sequence import INT64_MAX_INDEX, Encoding, predicted_bytes
 from fibonacci_service.values import INLINE_MAX_INDEX, ValueWorkers, encoded_value
+from service_kit.admission import step_aside
 
 MAX_BATCH_ITEMS = 1_000
 MAX_BATCH_BYTES = 1 << 20
@@ -138,12 +139,18 @@ class Calculator:
         started = time.perf_counter_ns()
         key = (n, Encoding(encoding))
         try:
-            encoded, joined = await self._flights.join(key, lambda: self._compute_and_keep(key))
+            encoded, joined = await self._join(key)
         except (Exception, asyncio.CancelledError) as error:
             self._fail(n, error)
             raise
         origin: Origin = "coalesced" if joined else "computed"
         return self._observed(Computation(n, encoded, origin, time.perf_counter_ns() - started))
+
+    async def _join(self, key: Key) -> tuple[EncodedValue, bool]:
+        """The value, and whether its computation was under way already."""
+        if not step_aside():
+            raise self._workers.busy()
+        return await self._flights.join(key, lambda: self._compute_and_keep(key))
 
     async def _compute_and_keep(self, key: Key) -> EncodedValue:
         encoded = await self._workers.value(*key)

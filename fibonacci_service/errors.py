@@ -87,13 +87,14 @@ class SliceOutOfRange(FibonacciError):
 
 
 class WorkersBusy(FibonacciError):
-    """Every worker computes, and as many requests as may wait for one do."""
+    """Every worker computes, and what waits for one is predicted to take as long as may be."""
 
     reason = "WORKERS_BUSY"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} long computations wait already; try again in a moment")
-        self.limit = limit
+    def __init__(self, wait_seconds: float) -> None:
+        self.wait_seconds = round(wait_seconds, 1)
+        super().__init__(f"every worker is busy, for some {self.wait_seconds} s with what waits; try again then")
+        self.retry_delay_seconds = wait_seconds
 
 
 class WorkerLost(FibonacciError):

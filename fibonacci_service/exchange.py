@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 
 from cachetools import LRUCache
+from google.rpc.status_pb2 import Status
 
 from fibonacci_service.calculator import Calculator
 from fibonacci_service.errors import ColumnsDiffer, FibonacciError
 from fibonacci_service.item_log import ItemLog
 from fibonacci_service.observations import Computation
+from service_kit.admission import Admission, Overloaded
+from service_kit.interceptors import OWN_ERRORS
 from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest, ExchangeFibResponse
 from service_kit.rpc_status import StatusTable, status_of
 
@@ -18,18 +21,28 @@ MAX_SOURCES = 256
 class Exchange:
     """Keeps the last answer to each source, which sends its next batch once it has the answer to the one before."""
 
-    def __init__(self, *, calculator: Calculator, status_table: StatusTable, item_log: ItemLog) -> None:
+    def __init__(
+        self, *, calculator: Calculator, admission: Admission, status_table: StatusTable, item_log: ItemLog
+    ) -> None:
         self._calculator = calculator
+        self._admission = admission
         self._status_table = status_table
         self._item_log = item_log
         self._last: LRUCache[str, ExchangeFibResponse] = LRUCache(MAX_SOURCES)
 
     async def answer(self, batch: ExchangeFibRequest) -> ExchangeFibResponse:
-        """An item that is refused or fails has its error in the response. Raises ColumnsDiffer or BatchTooLarge."""
+        """An item that is refused or fails has its error in the response, and each has where the service is overloaded.
+
+        Raises ColumnsDiffer or BatchTooLarge.
+        """
         last = self._last.get(batch.source)
         if last is not None and last.sequence == batch.sequence:
             return last
-        response = await self._computed(batch)
+        try:
+            with self._admission.place_now() or await self._admission.place_in_turn():
+                response = await self._computed(batch)
+        except Overloaded as error:
+            return _refused(batch, status_of(error, OWN_ERRORS))  # the call stays open for the batches to come
         if batch.source:
             self._last[batch.source] = response
         return response
@@ -53,3 +66,8 @@ class Exchange:
                 if isinstance(outcome, FibonacciError):
                     response.errors[position].CopyFrom(status_of(outcome, self._status_table))
         return response
+
+
+def _refused(batch: ExchangeFibRequest, status: Status) -> ExchangeFibResponse:
+    size = len(batch.n)
+    return ExchangeFibResponse(sequence=batch.sequence, values=[b""] * size, errors=dict.fromkeys(range(size), status))

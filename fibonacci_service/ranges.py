@@ -45,8 +45,10 @@ class RangeReader:
         """Pieces of about 64 KiB: the index of their first number, and numbers each followed by a line feed.
 
         While one slice is read the next is computed, and no further one. The range counts as answered once its first
-        piece is there, whatever the reader does then. Raises WorkersBusy or WorkerLost.
+        piece is there, whatever the reader does then. Raises WorkersBusy, before the first piece, or WorkerLost.
         """
+        if _seconds(start, count) > INLINE_SECONDS:
+            self._pool.admit()  # or refuse, which in the middle of a range would break it off
         slices = _slices(start, count)
         ahead = asyncio.ensure_future(self._slice(*next(slices)))
         try:
@@ -68,7 +70,7 @@ class RangeReader:
             await asyncio.gather(ahead, return_exceptions=True)
 
     async def _slice(self, start: int, count: int) -> list[bytes]:
-        if count * _term_seconds(start + count) <= INLINE_SECONDS:
+        if _seconds(start, count) <= INLINE_SECONDS:
             return [b"".join(term + b"\n" for term in decimal_terms(start, count))]
         for _ in range(SLICE_ATTEMPTS - 1):
             with contextlib.suppress(WorkerLost):  # nothing of it was sent yet, so it can be done again
@@ -76,7 +78,9 @@ class RangeReader:
         return await self._computed(start, count)
 
     async def _computed(self, start: int, count: int) -> list[bytes]:
-        async with self._pool.run("terms", start=start, count=count) as answer:
+        async with self._pool.run(
+            "terms", seconds=_seconds(start, count), admitted=True, start=start, count=count
+        ) as answer:
             # Taken in whole before any of it is sent: a slow reader must not keep a worker.
             return [piece async for piece in answer.pieces()]
 
@@ -90,6 +94,10 @@ def _slices(start: int, count: int) -> Iterator[tuple[int, int]]:
         yield start, size
         start += size
         seconds = min(2 * seconds, SLICE_SECONDS)
+
+
+def _seconds(start: int, count: int) -> float:
+    return count * _term_seconds(start + count)
 
 
 def _slice_size(start: int, seconds: float) -> int:

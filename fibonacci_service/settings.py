@@ -25,8 +25,15 @@ class Settings(FaultSettings, GrpcServiceSettings, CallingSettings):
     workers: int = Field(
         0, ge=0, le=1024, description="Processes for long computations; 0 means one for each processor."
     )
-    workers_max_waiting: int = Field(
-        64, ge=0, le=100_000, description="Long computations that may wait for a worker; more are refused."
+    workers_max_queued_seconds: float = Field(
+        2,
+        ge=0,
+        le=3600,
+        description="A long computation may wait for a worker while those before it are predicted to be begun within "
+        "this time; more are refused.",
+    )
+    max_lasting_calls: int = Field(
+        1_000, ge=1, le=100_000, description="Streams, and calls that wait for a worker, at a time; more are refused."
     )
     worker_memory_bytes: int = Field(
         1 << 30, ge=128 << 20, le=1 << 40, description="Address space of a worker; a computation that needs more fails."

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,8 @@ from typing import Self
 
 import structlog
 
-from fibonacci_service.errors import WorkerLost, WorkersBusy
+from fibonacci_service.backlog import Backlog
+from fibonacci_service.errors import WorkerLost
 from fibonacci_service.frames import HEADER, Kind, frame
 
 log = structlog.get_logger()
@@ -52,34 +54,41 @@ class Answer:
 
 
 class WorkerPool:
-    """At most `size` processes, started when they are needed, and at most `max_waiting` tasks that wait for one."""
+    """At most `size` processes, started when they are needed; tasks wait for one for some `max_queued_seconds`."""
 
-    def __init__(self, *, size: int, max_waiting: int, memory_bytes: int) -> None:
+    def __init__(self, *, size: int, max_queued_seconds: float, memory_bytes: int) -> None:
         self.size = size
-        self._max_waiting = max_waiting
+        self.backlog = Backlog(size=size, max_seconds=max_queued_seconds)
         self._memory_bytes = memory_bytes
         self._free = asyncio.Semaphore(size)
         self._idle: list[Process] = []
         self._working: set[Process] = set()
-        self._waiting = 0
-        self._busy = 0
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs and nothing waits."""
-        return self._busy == 0 and self._waiting == 0
+        return self.backlog.empty
+
+    def admit(self) -> None:
+        """Raises WorkersBusy where a further task would have to wait, and too much work waits already."""
+        if self._free.locked():
+            self.backlog.check()
 
     @asynccontextmanager
-    async def run(self, name: str, **operands: int | str) -> AsyncIterator[Answer]:
-        """Runs one task of worker.py; its answer is read inside the context.
+    async def run(
+        self, name: str, *, seconds: float, admitted: bool = False, **operands: int | str
+    ) -> AsyncIterator[Answer]:
+        """Runs one task of worker.py, predicted to take so long; its answer is read inside the context.
 
         Leaving before the answer is complete, by an error or because the caller was cancelled, kills the
-        process. Raises WorkersBusy when too many tasks wait, and WorkerLost when the process dies.
+        process. Raises WorkersBusy when too much work waits, unless it was admitted before, and WorkerLost when the
+        process dies.
         """
-        async with self._turn():
-            process = await self._process()
+        async with self._turn(seconds, admitted=admitted):
+            process, fresh = await self._process()
             answer = Answer(process)
             self._working.add(process)
+            started = time.monotonic()
             try:
                 await self._send(process, {"name": name, **operands})
                 yield answer
@@ -87,12 +96,14 @@ class WorkerPool:
                 self._working.discard(process)
                 if answer.complete:
                     self._idle.append(process)
+                    if not fresh:  # a fresh one had to start first
+                        self.backlog.learn(seconds, time.monotonic() - started)
                 else:
                     await self._kill(process)
 
-    async def whole(self, name: str, **operands: int | str) -> tuple[bytes, bytes]:
+    async def whole(self, name: str, *, seconds: float, **operands: int | str) -> tuple[bytes, bytes]:
         """Runs one task to its end, and returns the answer, and its SHA-256 where it is a value."""
-        async with self.run(name, **operands) as answer:
+        async with self.run(name, seconds=seconds, admitted=False, **operands) as answer:
             pieces = [piece async for piece in answer.pieces()]
         return b"".join(pieces), answer.sha256
 
@@ -111,31 +122,29 @@ class WorkerPool:
         self._idle.clear()
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self._free.locked() and self._waiting >= self._max_waiting:
-            raise WorkersBusy(self._max_waiting)
-        self._waiting += 1
-        try:
+    async def _turn(self, seconds: float, *, admitted: bool) -> AsyncIterator[None]:
+        if not admitted:
+            self.admit()
+        with self.backlog.waiting(seconds):
             await self._free.acquire()
-        finally:
-            self._waiting -= 1
-        self._busy += 1
         try:
-            yield
+            with self.backlog.at_work(seconds):
+                yield
         finally:
-            self._busy -= 1
             self._free.release()
 
-    async def _process(self) -> Process:
+    async def _process(self) -> tuple[Process, bool]:
+        """A process, and whether it was started for this."""
         while self._idle:
             process = self._idle.pop()
             if process.returncode is None:
-                return process
+                return process, False
             log.warning("worker.lost", exit_status=process.returncode, busy=False)
         arguments = ("-m", "fibonacci_service.worker", str(os.getpid()), str(self._memory_bytes))
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PIPE_BYTES
         )
+        return process, True
 
     async def _send(self, process: Process, task: dict[str, object]) -> None:
         writer = process.stdin

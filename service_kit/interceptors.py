@@ -13,6 +13,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from grpc_status.rpc_status import to_status
 
+from service_kit.admission import Admission, Overloaded
 from service_kit.drain import Drain
 from service_kit.errors import ServiceError
 from service_kit.logs import MAX_LOGGED_NAMES, RequestLog
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # gRPC's types take parameters in their stubs only
     Answer = Callable[[Any, Context], Awaitable[Any]]
     Answers = Callable[[Any, Context], AsyncGenerator[Any, None]]
 
-#: Success, and what is the caller's own doing.
+#: Success, what is the caller's own doing, and what is refused in an overload, of which `overload.refused` tells.
 _NO_FAILURE = frozenset(
     {
         grpc.StatusCode.OK,
@@ -35,6 +36,7 @@ _NO_FAILURE = frozenset(
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.OUT_OF_RANGE,
         grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
 
@@ -69,23 +71,33 @@ class ClientNotAdmitted(ServiceError):
         super().__init__("the client's certificate carries none of the names that are admitted here")
 
 
-_OWN_ERRORS: StatusTable = {
+#: What the chassis itself refuses.
+OWN_ERRORS: StatusTable = {
     MessageMalformed: grpc.StatusCode.INVALID_ARGUMENT,
     ClientNotAdmitted: grpc.StatusCode.PERMISSION_DENIED,
+    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method of the service's own; health checks pass untouched, if they can be read at all.
 
-    With `admitted_names` a client has to have shown a certificate that carries one of them.
+    Each call takes a place of `admission`, but for those that take one message after another: they may be idle for
+    long, and where their messages are answered each takes its own. With `admitted_names` a client has to have shown a
+    certificate that carries one of them.
     """
 
     def __init__(
-        self, *, status_table: StatusTable, request_log: RequestLog, admitted_names: frozenset[str] = frozenset()
+        self,
+        *,
+        status_table: StatusTable,
+        request_log: RequestLog,
+        admission: Admission,
+        admitted_names: frozenset[str] = frozenset(),
     ) -> None:
-        self._status_table: StatusTable = {**_OWN_ERRORS, **status_table}
+        self._status_table: StatusTable = {**OWN_ERRORS, **status_table}
         self._request_log = request_log
+        self._admission = admission
         self._admitted_names = admitted_names
         self._drain = Drain()
 
@@ -119,7 +131,9 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> Any:
             with self._around(method, context):
                 self._admit(context)
-                return await answer(_decoded(request), context)
+                message = _decoded(request)
+                with self._admission.place_now() or await self._admission.place_in_turn():
+                    return await answer(message, context)
 
         return call
 
@@ -127,9 +141,10 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> AsyncGenerator[Any, None]:
             with self._around(method, context):
                 self._admit(context)
-                async with contextlib.aclosing(answers(_decoded(request), context)) as stream:
-                    async for response in stream:
-                        yield response
+                with self._admission.lasting():
+                    async with contextlib.aclosing(answers(_decoded(request), context)) as stream:
+                        async for response in stream:
+                            yield response
 
         return call
 
@@ -224,7 +239,7 @@ def _readable(handler: Handler) -> Handler:
 
     async def call(request: Any, context: Context) -> Any:
         if request is None:
-            rich = to_status(status_of(MessageMalformed(), _OWN_ERRORS))
+            rich = to_status(status_of(MessageMalformed(), OWN_ERRORS))
             await context.abort(rich.code, rich.details, rich.trailing_metadata)
         return await answer(request, context)
 

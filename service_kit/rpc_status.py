@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import grpc
 from google.protobuf.any_pb2 import Any
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from service_kit.errors import ServiceError
@@ -26,6 +27,8 @@ def status_of(error: Exception, table: StatusTable) -> Status:
     if error.field is not None:
         violation = BadRequest.FieldViolation(field=error.field, description=str(error), reason=error.reason)
         status.details.append(_packed(BadRequest(field_violations=[violation])))
+    if error.retry_delay_seconds is not None:
+        status.details.append(_packed(RetryInfo(retry_delay=_duration(error.retry_delay_seconds))))
     return status
 
 
@@ -36,6 +39,15 @@ def field_violations(status: Status) -> list[tuple[str, str]]:
         if packed.Unpack(detail):
             return [(violation.field, violation.description) for violation in detail.field_violations]
     return []
+
+
+def retry_delay_seconds(status: Status) -> float | None:
+    """After how long a status that carries a RetryInfo asks to try again."""
+    detail = RetryInfo()
+    for packed in status.details:
+        if packed.Unpack(detail):
+            return float(detail.retry_delay.ToNanoseconds() / 1e9)
+    return None
 
 
 def number_of(code: grpc.StatusCode) -> int:
@@ -50,7 +62,13 @@ def code_of(number: int) -> grpc.StatusCode:
 _CODES = {number_of(code): code for code in grpc.StatusCode}
 
 
-def _packed(detail: ErrorInfo | BadRequest) -> Any:
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration
+
+
+def _packed(detail: ErrorInfo | BadRequest | RetryInfo) -> Any:
     packed = Any()
     packed.Pack(detail)
     return packed

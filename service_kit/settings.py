@@ -84,6 +84,15 @@ class ServiceSettings(BaseSettings):
 class GrpcServiceSettings(ServiceSettings):
     """What a service can be told that is called by other services, and by nobody else."""
 
+    max_concurrent_calls: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="Calls that are worked on at a time; further ones wait in the order they came.",
+    )
+    max_queued_calls: int = Field(
+        1_000, ge=0, le=100_000, description="Calls that may wait for their turn; more are refused."
+    )
     plaintext: Literal["loopback", "anywhere"] = Field(
         "loopback",
         description="Where it may listen without TLS: on loopback addresses, or anywhere, which is for a network "

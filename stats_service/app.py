@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 
 import structlog
 
+from service_kit.admission import Admission
 from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import supervise
@@ -40,7 +41,13 @@ async def running(settings: Settings) -> AsyncIterator[int]:
 
 
 def _interceptor(settings: Settings, request_log: RequestLog) -> ServerInterceptor:
-    return ServerInterceptor(status_table=STATUS_TABLE, request_log=request_log, admitted_names=settings.admitted_names)
+    return ServerInterceptor(
+        status_table=STATUS_TABLE,
+        request_log=request_log,
+        # Its streams are watchers, of which the servicer counts and bounds its own.
+        admission=Admission(max_calls=settings.max_concurrent_calls, max_queued=settings.max_queued_calls),
+        admitted_names=settings.admitted_names,
+    )
 
 
 def _store(settings: Settings) -> AbstractAsyncContextManager[StatsStore]:

@@ -1,5 +1,6 @@
 """What stats_service refuses, and why."""
 
+from service_kit.admission import RETRY_DELAY_SECONDS
 from service_kit.errors import ServiceError
 
 
@@ -73,6 +74,7 @@ class IntervalOutOfRange(ServiceError):
 
 class TooManyWatchers(ServiceError):
     reason = "TOO_MANY_WATCHERS"
+    retry_delay_seconds = RETRY_DELAY_SECONDS
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} clients watch already; try again later")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
+from service_kit.admission import RefusalLog
 from stats_service.errors import IntervalOutOfRange, TooManyWatchers
 from stats_service.measures import NumberMeasures
 from stats_service.summary import Page, Totals
@@ -20,6 +21,7 @@ class Watchers:
         self._look = look
         self._limit = limit
         self._watching = 0
+        self._refusals = RefusalLog(refused="watchers")
         self._ended = asyncio.Event()
 
     async def changes(self, interval_seconds: float) -> AsyncGenerator[tuple[Totals, Sequence[NumberMeasures]], None]:
@@ -52,6 +54,7 @@ class Watchers:
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
         if self._watching >= self._limit:
+            self._refusals.count()
             raise TooManyWatchers(self._limit)
         self._watching += 1
         try:

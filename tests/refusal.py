@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status.rpc_status import from_call
 
@@ -14,13 +14,14 @@ from service_kit.rpc_status import code_of
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The one violated field is empty where the status names none."""
+    """The one violated field is empty where the status names none; without a delay nothing is said of another try."""
 
     code: grpc.StatusCode
     message: str
     reason: str
     field: str
     facts: dict[str, str]
+    retry_delay_seconds: float | None = None
 
 
 async def refusal_of(call: Awaitable[object]) -> Refusal:
@@ -33,10 +34,11 @@ async def refusal_of(call: Awaitable[object]) -> Refusal:
 
 
 def refusal_in(status: Status) -> Refusal:
-    info, bad_request = ErrorInfo(), BadRequest()
+    info, bad_request, retry = ErrorInfo(), BadRequest(), RetryInfo()
     for detail in status.details:
-        assert detail.Unpack(info) or detail.Unpack(bad_request)
+        assert detail.Unpack(info) or detail.Unpack(bad_request) or detail.Unpack(retry)
     assert info.domain == "exact-fibonacci"
     fields = [violation.field for violation in bad_request.field_violations]
     assert len(fields) <= 1
-    return Refusal(code_of(status.code), status.message, info.reason, "".join(fields), dict(info.metadata))
+    delay = retry.retry_delay.ToMicroseconds() / 1e6 if retry.HasField("retry_delay") else None
+    return Refusal(code_of(status.code), status.message, info.reason, "".join(fields), dict(info.metadata), delay)

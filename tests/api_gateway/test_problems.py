@@ -1,9 +1,12 @@
+from datetime import timedelta
 from typing import Any
 
 import grpc
 import httpx
 import pytest
+from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from grpc_status.rpc_status import to_status
 
 from api_gateway.problems import HTTP_STATUS
 from tests.api_gateway.neighbours import TinyFibonacci, TinyStats, failing, gateway_to
@@ -79,6 +82,38 @@ async def test_a_cancelled_item_of_a_batch_is_a_closed_request() -> None:
     async with gateway_to(TinyFibonacci(errors={10: cancelled})) as client:
         response = await client.get("/fib?n=10")
     assert (response.status_code, response.json()["title"]) == (499, "Client Closed Request")
+
+
+def busy(delay_seconds: float) -> Status:
+    status = Status(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="too much waits")
+    status.details.add().Pack(RetryInfo(retry_delay=timedelta(seconds=delay_seconds)))
+    return status
+
+
+@pytest.mark.parametrize(
+    ("delay_seconds", "told"), [(0, "1"), (0.2, "1"), (1, "1"), (1.001, "2"), (7.5, "8"), (60, "60")]
+)
+async def test_who_comes_too_soon_is_told_in_whole_seconds_when_to_come_again(delay_seconds: float, told: str) -> None:
+    refusal = to_status(busy(delay_seconds))
+
+    async def refuse(context: Any) -> None:
+        await context.abort(refusal.code, refusal.details, refusal.trailing_metadata)
+
+    async with (
+        gateway_to(TinyFibonacci(errors={10: busy(delay_seconds)})) as item_refused,
+        gateway_to(TinyFibonacci(refuse)) as call_refused,
+        gateway_to(TinyStats(refuse)) as stats_refused,
+    ):
+        responses = [
+            await item_refused.get("/fib?n=10"),
+            await item_refused.post("/fib/batch", json=[5, 10]),
+            await call_refused.get("/fib?n=10"),
+            await call_refused.get("/fib?n=5000"),
+            await stats_refused.get("/stats"),
+        ]
+    for response in responses:
+        assert_problem(response, status=429, detail="too much waits")
+        assert response.headers["retry-after"] == told
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE])

@@ -16,7 +16,7 @@ from fibonacci_service.workers import WorkerPool
 #: An index that a worker computes for seconds.
 LONG = 100_000_000
 #: Computing it ends only by being ended: more terms than anybody reads.
-ENDLESS = {"start": 0, "count": 1_000_000_000}
+ENDLESS: dict[str, Any] = {"seconds": 1_000, "start": 0, "count": 1_000_000_000}
 DECIMAL = 1
 
 
@@ -45,8 +45,8 @@ class Processes:
         return process
 
 
-def pool_of(**changes: int) -> WorkerPool:
-    return WorkerPool(**{"size": 1, "max_waiting": 8, "memory_bytes": 1 << 30, **changes})
+def pool_of(**changes: Any) -> WorkerPool:
+    return WorkerPool(**{"size": 1, "max_queued_seconds": 1_000, "memory_bytes": 1 << 30, **changes})
 
 
 def is_there(process: Process) -> bool:

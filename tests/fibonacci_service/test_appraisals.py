@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import gmpy2
 import pytest
@@ -24,15 +25,15 @@ class ObservedPool(WorkerPool):
     """A real pool that remembers the tasks it was given, and refuses the first `refusals` of them."""
 
     def __init__(self, *, refusals: int = 0) -> None:
-        super().__init__(size=1, max_waiting=8, memory_bytes=1 << 30)
+        super().__init__(size=1, max_queued_seconds=1_000, memory_bytes=1 << 30)
         self.tasks: list[str] = []
         self._refusals = refusals
 
-    async def whole(self, name: str, **operands: int | str) -> tuple[bytes, bytes]:
+    async def whole(self, name: str, **task: Any) -> tuple[bytes, bytes]:
         self.tasks.append(name)
         if len(self.tasks) <= self._refusals:
-            raise WorkersBusy(8)
-        return await super().whole(name, **operands)
+            raise WorkersBusy(0.5)
+        return await super().whole(name, **task)
 
 
 @pytest.fixture

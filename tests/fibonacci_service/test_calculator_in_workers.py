@@ -130,7 +130,7 @@ async def test_a_lost_worker_reaches_all_who_wait_and_the_next_request_is_comput
 
 
 async def test_busy_workers_refuse_dear_numbers_and_no_others() -> None:
-    async with pool_of(max_waiting=0) as pool, pool.run("terms", **ENDLESS):
+    async with pool_of(max_queued_seconds=0) as pool, pool.run("terms", **ENDLESS):
         bench = Bench(pool)
         with pytest.raises(WorkersBusy):
             await bench.calculator.compute(DEAR, DECIMAL)
@@ -152,7 +152,7 @@ async def test_a_batch_with_dear_items_keeps_its_order(bench: Bench) -> None:
 
 
 async def test_in_a_batch_only_the_dear_items_fail_with_the_workers() -> None:
-    async with pool_of(max_waiting=0) as pool, pool.run("terms", **ENDLESS):
+    async with pool_of(max_queued_seconds=0) as pool, pool.run("terms", **ENDLESS):
         bench = Bench(pool)
         outcomes = await bench.calculator.compute_each([(DEAR, DECIMAL), (10, DECIMAL), (DEAR + 1, DECIMAL)])
 

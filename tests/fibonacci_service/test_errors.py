@@ -19,7 +19,7 @@ EXAMPLES: list[tuple[FibonacciError, str | None, dict[str, str]]] = [
     (errors.NumeralMalformed("modulus", "-7"), "modulus", {"excerpt": "-7"}),
     (errors.NumeralTooLong("modulus", 7, 5), "modulus", {"length": "7", "limit": "5"}),
     (errors.NumeralTooSmall("modulus", 0, 1), "modulus", {"number": "0", "least": "1"}),
-    (errors.WorkersBusy(64), None, {"limit": "64"}),
+    (errors.WorkersBusy(2.54), None, {"wait_seconds": "2.5"}),
 ]
 
 

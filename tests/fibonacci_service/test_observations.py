@@ -43,7 +43,7 @@ def test_kinds_and_operations_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (WorkersBusy(64), FailureKind.WORKERS_BUSY),
+        (WorkersBusy(2.5), FailureKind.WORKERS_BUSY),
         (WorkerLost(-9), FailureKind.WORKER_LOST),
         (asyncio.CancelledError(), FailureKind.CANCELLED),
         (MemoryError(), FailureKind.INTERNAL),

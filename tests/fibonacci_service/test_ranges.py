@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -21,13 +22,13 @@ class ObservedPool(WorkerPool):
     """A real pool that remembers which slices it was given: the start and the count."""
 
     def __init__(self) -> None:
-        super().__init__(size=1, max_waiting=0, memory_bytes=1 << 30)
+        super().__init__(size=1, max_queued_seconds=0, memory_bytes=1 << 30)
         self.slices: list[tuple[int, int]] = []
 
     @asynccontextmanager
-    async def run(self, name: str, **operands: int | str) -> AsyncIterator[Answer]:
-        self.slices.append((int(operands["start"]), int(operands["count"])))
-        async with super().run(name, **operands) as answer:
+    async def run(self, name: str, **task: Any) -> AsyncIterator[Answer]:
+        self.slices.append((task["start"], task["count"]))
+        async with super().run(name, **task) as answer:
             yield answer
 
 
@@ -220,3 +221,23 @@ async def test_a_range_without_a_first_piece_is_no_operation(
             await read(reader, 100_000, 1_000)
 
     assert observed == Observed()
+
+
+async def test_a_range_that_has_begun_waits_for_its_turns_however_much_is_refused(
+    reader: RangeReader, pool: ObservedPool
+) -> None:
+    rest = b""
+    async with contextlib.aclosing(reader.read(100_000, 2_000)) as pieces:
+        _, first = await anext(pieces)  # the next slice is computed from now on, and the others are to come
+        async with pool.run("terms", admitted=True, **ENDLESS):
+            reading = asyncio.create_task(read_on(pieces))
+            with pytest.raises(WorkersBusy):
+                await read(reader, 100_000, 2_000)
+            assert not reading.done()
+        rest = await reading
+
+    assert first + rest == lines(100_000, 2_000)
+
+
+async def read_on(pieces: AsyncIterator[tuple[int, bytes]]) -> bytes:
+    return b"".join([piece async for _, piece in pieces])

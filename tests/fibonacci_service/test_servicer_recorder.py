@@ -97,7 +97,7 @@ async def test_get_recorder_says_what_is_on_its_way_while_it_is() -> None:
 
 async def test_every_kind_of_failure_is_told(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     servicer = ScriptedStats(accept)
-    async with reporting(servicer, workers=1, workers_max_waiting=0, max_n=LONG, **AT_THE_END) as stub:
+    async with reporting(servicer, workers=1, workers_max_queued_seconds=0, max_n=LONG, **AT_THE_END) as stub:
         lost = asyncio.ensure_future(refusal_of(stub.GetFib(DEAR)))
         kill(await processes.next())
         await lost

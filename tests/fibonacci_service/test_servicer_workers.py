@@ -27,7 +27,7 @@ SMALL = fib_pb2.FibonacciRequest(n=10)
 @pytest.fixture
 async def narrow() -> "AsyncIterator[FibonacciAsyncStub]":
     """A stub of a service with one worker, that no request may wait for."""
-    settings = settings_of(workers=1, workers_max_waiting=0, max_n=LONG)
+    settings = settings_of(workers=1, workers_max_queued_seconds=0, max_n=LONG)
     async with running(settings) as port, open_channel(f"127.0.0.1:{port}") as channel:
         yield FibonacciStub(channel)
 

@@ -26,16 +26,21 @@ SOON = 0.2
 
 
 async def ask(pool: WorkerPool, n: int = 10) -> bytes:
-    return (await pool.whole("value", n=n, encoding=DECIMAL))[0]
+    return (await pool.whole("value", seconds=1, n=n, encoding=DECIMAL))[0]
 
 
 async def keep_busy(pool: WorkerPool) -> None:
-    await pool.whole("value", n=LONG, encoding=DECIMAL)
+    await pool.whole("value", seconds=10, n=LONG, encoding=DECIMAL)
+
+
+async def slice_of(pool: WorkerPool, *, admitted: bool) -> bytes:
+    async with pool.run("terms", seconds=1, admitted=admitted, start=0, count=3) as answer:
+        return b"".join([piece async for piece in answer.pieces()])
 
 
 async def test_an_answer_comes_with_its_digest() -> None:
     async with pool_of() as pool:
-        value, sha256 = await pool.whole("value", n=200_000, encoding=DECIMAL)
+        value, sha256 = await pool.whole("value", seconds=1, n=200_000, encoding=DECIMAL)
 
     assert value == gmpy2.fib(200_000).digits().encode()
     assert sha256 == hashlib.sha256(value).digest()
@@ -188,26 +193,38 @@ async def test_an_answer_that_is_not_read_to_its_end_costs_the_process(processes
         assert await ask(pool) == b"55"
 
 
-async def test_more_tasks_than_may_wait_are_refused() -> None:
-    async with pool_of(max_waiting=1) as pool, pool.run("terms", **ENDLESS):
-        waiting = asyncio.create_task(ask(pool))
-        await asyncio.sleep(0)  # it takes its place in the queue
+async def test_when_work_of_as_many_seconds_waits_as_may_more_is_refused() -> None:
+    async with pool_of(max_queued_seconds=2) as pool, pool.run("terms", **ENDLESS):
+        waiting = [asyncio.create_task(ask(pool)) for _ in range(2)]  # a predicted second each
+        await asyncio.sleep(0)  # they take their places in the queue
         with pytest.raises(WorkersBusy) as caught:
             await ask(pool)
-        waiting.cancel()
+        for task in waiting:
+            task.cancel()
 
-    assert caught.value.limit == 1
+    assert caught.value.wait_seconds == pytest.approx(ENDLESS["seconds"] + 2, abs=30)
+
+
+async def test_what_was_admitted_before_is_not_refused() -> None:
+    async with pool_of(max_queued_seconds=0) as pool:
+        async with pool.run("terms", **ENDLESS):
+            admitted = asyncio.create_task(slice_of(pool, admitted=True))
+            await asyncio.sleep(0)  # it takes its place in the queue
+            with pytest.raises(WorkersBusy):
+                await slice_of(pool, admitted=False)
+
+        assert await admitted == b"0\n1\n1\n"
 
 
 async def test_a_task_that_waited_gets_the_process_that_becomes_free(processes: Processes) -> None:
-    async with pool_of(max_waiting=2) as pool:
+    async with pool_of() as pool:
         assert [*await asyncio.gather(ask(pool, 10), ask(pool, 20), ask(pool, 30))] == [b"55", b"6765", b"832040"]
 
     assert len(processes.all) == 1
 
 
 async def test_a_place_in_the_queue_is_free_again_when_its_task_is_cancelled() -> None:
-    async with pool_of(max_waiting=1) as pool:
+    async with pool_of(max_queued_seconds=1) as pool:
         async with pool.run("terms", **ENDLESS):
             first = asyncio.create_task(ask(pool, 10))
             await asyncio.sleep(0)  # it takes its place in the queue
@@ -220,7 +237,7 @@ async def test_a_place_in_the_queue_is_free_again_when_its_task_is_cancelled() -
 
 
 async def test_where_no_task_may_wait_a_free_process_still_takes_one() -> None:
-    async with pool_of(max_waiting=0) as pool:
+    async with pool_of(max_queued_seconds=0) as pool:
         assert await ask(pool) == b"55"
         async with pool.run("terms", **ENDLESS):
             with pytest.raises(WorkersBusy):
@@ -239,7 +256,7 @@ async def test_a_task_that_needs_more_memory_than_there_is_is_lost_and_the_next_
 async def test_a_task_that_fails_inside_the_process_is_lost_and_the_next_is_answered() -> None:
     async with pool_of() as pool:
         with pytest.raises(WorkerLost):
-            await pool.whole("no_such_task")
+            await pool.whole("no_such_task", seconds=1)
 
         assert await ask(pool) == b"55"
 

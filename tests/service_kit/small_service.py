@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from pydantic_settings import SettingsConfigDict
 
+from service_kit.admission import Admission
 from service_kit.grpc_channel import open_channel
 from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
@@ -105,9 +106,15 @@ async def exchanged(call: Any, *numbers: int) -> list[int]:
 
 @asynccontextmanager
 async def listening(
-    answer: Answer, *, table: StatusTable | None = None, policy: LogRequests = "all", **changes: Any
+    answer: Answer,
+    *,
+    table: StatusTable | None = None,
+    policy: LogRequests = "all",
+    admission: Admission | None = None,
+    **changes: Any,
 ) -> AsyncIterator[int]:
     """Serves, and yields the port. It waits for nothing on leaving, unless the changed settings say so."""
+    admission = admission or Admission(max_calls=100, max_queued=100)
     settings = Settings(**{"listen_port": 0, "drain_delay_seconds": 0, **changes})
     async with (
         listening_tls(settings) as certificates,
@@ -115,16 +122,22 @@ async def listening(
             settings,
             service_name=NAME,
             register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
-            interceptors=[_interceptor(settings, table or {}, policy)],
+            interceptors=[_interceptor(settings, table or {}, policy, admission)],
             certificates=certificates,
         ) as port,
     ):
         yield port
 
 
-def _interceptor(settings: Settings, table: StatusTable, policy: LogRequests) -> ServerInterceptor:
-    request_log = RequestLog(policy=policy)
-    return ServerInterceptor(status_table=table, request_log=request_log, admitted_names=settings.admitted_names)
+def _interceptor(
+    settings: Settings, table: StatusTable, policy: LogRequests, admission: Admission
+) -> ServerInterceptor:
+    return ServerInterceptor(
+        status_table=table,
+        request_log=RequestLog(policy=policy),
+        admission=admission,
+        admitted_names=settings.admitted_names,
+    )
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.rpc.status_pb2 import Status
 
 from service_kit.errors import ServiceError
-from service_kit.rpc_status import code_of, field_violations, number_of, status_of
+from service_kit.rpc_status import code_of, field_violations, number_of, retry_delay_seconds, status_of
 from tests.refusal import Refusal, refusal_in
 
 
@@ -21,11 +21,23 @@ class Gone(ServiceError):
     reason = "GONE"
 
 
+class Busy(ServiceError):
+    reason = "BUSY"
+
+    def __init__(self, delay: float) -> None:
+        super().__init__("come again")
+        self.retry_delay_seconds = delay
+
+
 class Unlisted(Refused):
     """Its base is in the table; it is not."""
 
 
-TABLE = {Refused: grpc.StatusCode.INVALID_ARGUMENT, Gone: grpc.StatusCode.NOT_FOUND}
+TABLE = {
+    Refused: grpc.StatusCode.INVALID_ARGUMENT,
+    Gone: grpc.StatusCode.NOT_FOUND,
+    Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
 
 
 def test_an_error_goes_to_a_status_with_all_its_details() -> None:
@@ -49,6 +61,19 @@ def test_an_error_of_no_field_violates_none() -> None:
 
     assert field_violations(status) == []
     assert refusal_in(status) == Refusal(grpc.StatusCode.NOT_FOUND, "it is gone", "GONE", "", {})
+
+
+@pytest.mark.parametrize("delay", [0, 0.001, 1, 2.75, 3_600])
+def test_when_to_try_again_comes_back_out_of_the_status_and_is_no_fact(delay: float) -> None:
+    received = Status.FromString(status_of(Busy(delay), TABLE).SerializeToString())
+
+    assert retry_delay_seconds(received) == delay
+    assert refusal_in(received) == Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "come again", "BUSY", "", {}, delay)
+
+
+def test_a_status_that_asks_for_no_other_try_has_no_delay() -> None:
+    assert retry_delay_seconds(status_of(Gone("it is gone"), TABLE)) is None
+    assert retry_delay_seconds(Status()) is None
 
 
 @pytest.mark.parametrize("error", [ValueError("secret"), Unlisted(7), ServiceError("secret"), KeyError(Refused)])

@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import structlog
 from google.protobuf.duration_pb2 import Duration
 
+from service_kit.admission import RETRY_DELAY_SECONDS
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
@@ -91,6 +93,13 @@ async def served(**changes: Any) -> AsyncIterator["StatsAsyncStub"]:
 
 
 async def test_more_watchers_than_the_limit_are_refused() -> None:
+    with structlog.testing.capture_logs() as lines:
+        await refuse_the_third_watcher()
+
+    assert [line["refused"] for line in lines if line["event"] == "overload.refused"] == ["watchers"]
+
+
+async def refuse_the_third_watcher() -> None:
     async with served(max_watchers=2) as stub:
         watching = [watch(stub, SELDOM) for _ in range(2)]
         await asyncio.gather(*(each.read() for each in watching))
@@ -99,6 +108,7 @@ async def test_more_watchers_than_the_limit_are_refused() -> None:
 
         assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert (refusal.reason, refusal.facts) == ("TOO_MANY_WATCHERS", {"limit": "2"})
+        assert refusal.retry_delay_seconds == RETRY_DELAY_SECONDS
         assert await total(stub) == 0
         for each in watching:
             each.cancel()

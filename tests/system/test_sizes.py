@@ -128,12 +128,14 @@ def test_a_range_that_is_cut_ends_its_computation(start: Start) -> None:
     assert seconds_until_no_worker_computes(system) < END_SECONDS
 
 
-@pytest.mark.parametrize("max_waiting", [0, 1])
-def test_a_full_queue_is_a_429_while_small_numbers_are_answered(start: Start, ask: Ask, max_waiting: int) -> None:
-    system = start(FIBONACCI_WORKERS=1, FIBONACCI_WORKERS_MAX_WAITING=max_waiting)
+@pytest.mark.parametrize(("max_queued_seconds", "waiting"), [(0, 0), (0.01, 1)])
+def test_a_full_queue_is_a_429_while_small_numbers_are_answered(
+    start: Start, ask: Ask, max_queued_seconds: float, waiting: int
+) -> None:
+    system = start(FIBONACCI_WORKERS=1, FIBONACCI_WORKERS_MAX_QUEUED_SECONDS=max_queued_seconds)
     answers = [ask(f"{system.url}/fib?n={LONG_N}")]
     wait_until_computing(system.fibonacci)
-    answers += [ask(f"{system.url}/fib?n={LONG_N + 1 + place}") for place in range(max_waiting + 1)]
+    answers += [ask(f"{system.url}/fib?n={LONG_N + 1 + place}") for place in range(waiting + 1)]
     wait_until(lambda: any(answer.done() for answer in answers[1:]))
     refused = next(answer for answer in answers if answer.done()).result()
     started = time.monotonic()
@@ -142,10 +144,11 @@ def test_a_full_queue_is_a_429_while_small_numbers_are_answered(start: Start, as
     assert not answers[0].done()
 
     assert (small.status_code, seconds < 0.5) == (200, True)
-    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) >= 1
     assert refused.headers["content-type"] == "application/problem+json"
-    assert refused.json()["detail"] == f"{max_waiting} long computations wait already; try again in a moment"
-    assert sorted(answer.result().status_code for answer in answers) == [200] * (max_waiting + 1) + [429]
+    assert "every worker is busy, for some" in refused.json()["detail"]
+    assert sorted(answer.result().status_code for answer in answers) == [200] * (waiting + 1) + [429]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
