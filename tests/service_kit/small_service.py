@@ -17,18 +17,19 @@ from service_kit.interceptors import ServerInterceptor
 from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
 from service_kit.rpc_status import StatusTable
-from service_kit.settings import LogRequests, ServiceSettings
+from service_kit.settings import GrpcServiceSettings, LogRequests
 from service_kit.tls import listening_tls
 
 if TYPE_CHECKING:
     from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
 
 NAME = "fibonacci.Fibonacci"
+MAX_REQUEST_BYTES = 1_000
 
 Answer = Callable[[int], Awaitable[int]]
 
 
-class Settings(ServiceSettings):
+class Settings(GrpcServiceSettings):
     model_config = SettingsConfigDict(env_prefix="DEMO_")
 
 
@@ -123,6 +124,7 @@ async def listening(
             service_name=NAME,
             register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
             interceptors=[_interceptor(settings, table or {}, policy, admission)],
+            max_request_bytes=MAX_REQUEST_BYTES,
             certificates=certificates,
         ) as port,
     ):
