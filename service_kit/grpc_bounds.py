@@ -21,6 +21,7 @@ _LEAST_PING_INTERVAL_MS = 1_000
 KEEPALIVE: Options = (
     ("grpc.keepalive_time_ms", _PING_AFTER_MS),
     ("grpc.keepalive_timeout_ms", _PING_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", _PING_TIMEOUT_MS),  # without it a ping has a minute, whatever the line above says
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),  # no bound: by default from the third on there is one a minute
 )

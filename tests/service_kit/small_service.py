@@ -11,6 +11,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from pydantic_settings import SettingsConfigDict
 
 from service_kit.admission import Admission
+from service_kit.grpc_bounds import MAX_CALLS
 from service_kit.grpc_channel import open_channel
 from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
@@ -112,6 +113,7 @@ async def listening(
     table: StatusTable | None = None,
     policy: LogRequests = "all",
     admission: Admission | None = None,
+    max_calls: int = MAX_CALLS,
     **changes: Any,
 ) -> AsyncIterator[int]:
     """Serves, and yields the port. It waits for nothing on leaving, unless the changed settings say so."""
@@ -125,6 +127,7 @@ async def listening(
             register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
             interceptors=[_interceptor(settings, table or {}, policy, admission)],
             max_request_bytes=MAX_REQUEST_BYTES,
+            max_calls=max_calls,
             certificates=certificates,
         ) as port,
     ):
