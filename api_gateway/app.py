@@ -47,7 +47,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         draining = asyncio.Event()
         fibonacci = fibonacci_client(settings, to_fibonacci)
         app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
-        served = await layered(app, settings)
+        served = await layered(app, settings, draining=draining)
         async with (
             fibonacci.coalescer,
             serving(served, settings, certificates=certificates, protocol=protocol_of(settings)) as port,

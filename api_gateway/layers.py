@@ -1,5 +1,7 @@
 """What a request passes on its way to its route, from the outside to the inside."""
 
+import asyncio
+
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -15,7 +17,7 @@ from api_gateway.settings import Settings
 from service_kit.logs import RequestLog
 
 
-async def layered(app: FastAPI, settings: Settings) -> ASGIApp:
+async def layered(app: FastAPI, settings: Settings, *, draining: asyncio.Event) -> ASGIApp:
     """The app in its layers. Those that are off by default are around it only where a setting turns them on."""
     inner = with_faults(DirectRoutes(app), settings)
     if settings.rate_limit:
@@ -26,6 +28,7 @@ async def layered(app: FastAPI, settings: Settings) -> ASGIApp:
         request_log=RequestLog(policy=settings.log_requests),
         security_headers=SecurityHeaders(policies=await page_policies(app), hsts_seconds=hsts_seconds),
         max_deadline_seconds=settings.max_deadline_seconds,
+        draining=draining,
     )
     outer = InFlightLayer(outer, max_requests=settings.max_in_flight)
     if settings.cors_origins:

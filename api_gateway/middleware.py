@@ -1,4 +1,4 @@
-"""The one layer around every HTTP request: request id, deadline, HEAD, bodies too long, errors, the log line.
+"""The one layer around every HTTP request: request id, deadline, HEAD, long bodies, errors, the drain, the log line.
 
 It is around the ordinary way and the direct one, so what goes for every request, such as limits, metrics and
 tracing, has its place here.
@@ -29,6 +29,7 @@ PROBED = frozenset({"/livez", "/readyz"})
 _HEADER = HEADER.lower().encode()
 _DEADLINE_HEADER = deadlines.HEADER.lower().encode()
 _FACTS_KEY = "api_gateway.facts"
+_CLOSE = (b"connection", b"close")
 _LEAST_FAILURE = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
@@ -41,7 +42,11 @@ def note(scope: Scope, **facts: Any) -> None:
 
 
 class RequestLayer:
-    """Pure ASGI: a BaseHTTPMiddleware would buffer, and costs several times as much."""
+    """Pure ASGI: a BaseHTTPMiddleware would buffer, and costs several times as much.
+
+    While the gateway drains, each answer is the last one on its connection, so that its client opens the next
+    connection elsewhere and loses no request when this one is closed.
+    """
 
     def __init__(
         self,
@@ -50,18 +55,20 @@ class RequestLayer:
         request_log: RequestLog,
         security_headers: SecurityHeaders,
         max_deadline_seconds: float,
+        draining: asyncio.Event,
     ) -> None:
         self._app = app
         self._max_deadline_seconds = max_deadline_seconds
         self._security_headers = security_headers
         self._request_log = request_log
+        self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        exchange = _Exchange(scope, send, self._security_headers)
+        exchange = _Exchange(scope, send, self._security_headers, self._draining)
         current_request_id.set(exchange.request_id)
         if exchange.head:
             scope = {**scope, "method": "GET", HEAD_KEY: True}
@@ -99,9 +106,10 @@ class RequestLayer:
 class _Exchange:
     """One request and its response on its way out: its status, its own fields, and no body where HEAD asked."""
 
-    def __init__(self, scope: Scope, send: Send, security_headers: SecurityHeaders) -> None:
+    def __init__(self, scope: Scope, send: Send, security_headers: SecurityHeaders, draining: asyncio.Event) -> None:
         self._send = send
         self._security_fields = security_headers.of(scope["path"])
+        self._draining = draining
         self.head = scope["method"] == "HEAD"
         self.status = 0
         self.body_bytes = 0
@@ -125,6 +133,8 @@ class _Exchange:
             self.status = message["status"]
             own = (_HEADER, self.request_id.encode())
             message["headers"] = [*message.get("headers", ()), own, *self._security_fields]
+            if self._draining.is_set():
+                message["headers"].append(_CLOSE)
         elif self.head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)

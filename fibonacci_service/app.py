@@ -28,6 +28,9 @@ from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci.fib_pb2_grpc import add_FibonacciServicer_to_server
 from service_kit.tls import calling_tls, listening_tls
 
+#: A thousand items, each with a request id of its longest, take 83 kB.
+MAX_REQUEST_BYTES = 128 << 10
+
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[int]:
@@ -67,6 +70,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             register=lambda server: add_FibonacciServicer_to_server(servicer, server),
             interceptors=[_interceptor(settings, request_log, admission)],
             inner_interceptors=fault_interceptors(settings),
+            max_request_bytes=MAX_REQUEST_BYTES,
             certificates=certificates,
         ) as port:
             yield port

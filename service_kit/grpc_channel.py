@@ -1,9 +1,10 @@
-"""Client channels that find a server again soon after it was away."""
+"""Client channels that find a server again soon after it was away, and leave one that has vanished."""
 
 import json
 
 import grpc
 
+from service_kit.grpc_bounds import KEEPALIVE
 from service_kit.grpc_tls import ReloadedChannel, channel_credentials
 from service_kit.tls import CallTls
 
@@ -22,6 +23,7 @@ _OPTIONS: Options = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ("grpc.service_config_disable_resolution", 1),
+    *KEEPALIVE,
 )
 
 

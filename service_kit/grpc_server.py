@@ -9,14 +9,13 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from service_kit.grpc_bounds import MAX_CALLS, server_options
 from service_kit.grpc_tls import server_credentials
 from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import bind_socket
-from service_kit.settings import ServiceSettings
+from service_kit.settings import GrpcServiceSettings, ServiceSettings
 from service_kit.tls import Certificates
 from service_kit.unknown_methods import new_server
-
-_OPTIONS = (("grpc.so_reuseport", 0),)
 
 
 class HealthServicer(health.HealthServicer):  # type: ignore[misc]
@@ -46,12 +45,14 @@ class HealthServicer(health.HealthServicer):  # type: ignore[misc]
 
 @asynccontextmanager
 async def serving(
-    settings: ServiceSettings,
+    settings: GrpcServiceSettings,
     *,
     service_name: str,
     register: Callable[[grpc.aio.Server], None],
     interceptors: Sequence[ServerInterceptor],
     inner_interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    max_request_bytes: int,
+    max_calls: int = MAX_CALLS,
     end_streams: Callable[[], None] = lambda: None,
     certificates: Certificates | None = None,
 ) -> AsyncIterator[int]:
@@ -60,9 +61,15 @@ async def serving(
     On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, calls that would last are ended,
     by `end_streams` those of the service's own making, then calls in flight get `drain_timeout_seconds` to finish.
     `inner_interceptors` stand between those and the servicer, and keep no call open themselves.
-    With certificates it takes TLS and nothing else. Raises CannotStart when the address is taken.
+    With certificates it takes TLS and nothing else. `max_calls` are those of one connection.
+    Raises CannotStart when the address is taken.
     """
-    server = new_server(interceptors=[*interceptors, *inner_interceptors], options=_OPTIONS)
+    bounds = server_options(
+        max_request_bytes=max_request_bytes,
+        max_calls=max_calls,
+        max_connection_age_seconds=settings.max_connection_age_seconds,
+    )
+    server = new_server(interceptors=[*interceptors, *inner_interceptors], options=(("grpc.so_reuseport", 0), *bounds))
     health_servicer = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     register(server)

@@ -98,6 +98,12 @@ class GrpcServiceSettings(ServiceSettings):
         description="Where it may listen without TLS: on loopback addresses, or anywhere, which is for a network "
         "that only the services reach.",
     )
+    max_connection_age_seconds: float = Field(
+        60,
+        ge=1,
+        le=86_400,
+        description="After this long a client has to connect anew, by which it finds new replicas; no call is cut off.",
+    )
 
     @field_validator("plaintext")
     @classmethod

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 import structlog
 
 from service_kit.admission import Admission
+from service_kit.grpc_bounds import MAX_CALLS
 from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import supervise
@@ -22,6 +23,9 @@ from stats_service.store_memory import MemoryStore
 
 log = structlog.get_logger()
 
+#: A thousand numbers, each with a histogram in which no bucket is empty, take 2.2 MB.
+MAX_REQUEST_BYTES = 5 << 19
+
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[int]:
@@ -34,6 +38,8 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             service_name=SERVICE_NAME,
             register=lambda server: add_StatsServicer_to_server(servicer, server),
             interceptors=[_interceptor(settings, request_log)],
+            max_request_bytes=MAX_REQUEST_BYTES,
+            max_calls=MAX_CALLS + settings.max_watchers,  # watching takes nobody's turn
             end_streams=servicer.end_streams,
             certificates=certificates,
         ) as port:

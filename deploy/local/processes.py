@@ -27,7 +27,7 @@ class ServiceProcess:
         self.program = program
         self.settings = {name: str(value) for name, value in settings.items()}
         self.lines: list[dict[str, Any]] = []
-        self.port = 0
+        self.host, self.port = "", 0
         self.folder: Path | None = None
         self._read = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
@@ -60,7 +60,8 @@ class ServiceProcess:
         )
         self._reader = threading.Thread(target=self._keep_lines, args=(self._process,), daemon=True)
         self._reader.start()
-        self.port = int(self.wait_for("service.started", after=started_before, seconds=START_SECONDS)["port"])
+        started = self.wait_for("service.started", after=started_before, seconds=START_SECONDS)
+        self.host, self.port = str(started["host"]), int(started["port"])
         self.settings[next(name for name in self.settings if name.endswith("_LISTEN_PORT"))] = str(self.port)
         return self
 

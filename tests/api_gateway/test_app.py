@@ -33,6 +33,44 @@ async def until_refused(url: httpx.URL) -> None:
             writer.close()
 
 
+async def test_while_it_drains_each_answer_ends_its_connection_and_idle_ones_stay_until_the_delay_is_over() -> None:
+    async with AsyncExitStack() as connections, AsyncExitStack() as stack, asyncio.timeout(30):
+        client = await stack.enter_async_context(gateway_to(TinyFibonacci(), drain_delay_seconds=2))
+        asking, failing, idle = [await connected(client.base_url, connections) for _ in range(3)]
+        for connection in (asking, failing, idle):
+            assert b"connection: close" not in await head(connection, "/fib?n=10")
+        left = asyncio.create_task(stack.aclose())
+        await until_not_ready(client.base_url)
+
+        for connection, path in ((asking, "/fib?n=10"), (failing, "/fib?n=ten")):
+            assert b"\r\nconnection: close\r\n" in await head(connection, path)
+            assert await connection[0].read() == b""
+        idle_stayed = not idle[0].at_eof() and not left.done()
+        await left
+
+        assert idle_stayed
+        assert await idle[0].read() == b""
+
+
+async def connected(url: httpx.URL, stack: AsyncExitStack) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    stack.callback(writer.close)
+    return reader, writer
+
+
+async def head(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], path: str) -> bytes:
+    """The status line and the fields of the answer to a HEAD."""
+    reader, writer = connection
+    writer.write(b"HEAD %b HTTP/1.1\r\nHost: gateway\r\n\r\n" % path.encode())
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+async def until_not_ready(url: httpx.URL) -> None:
+    async with httpx.AsyncClient(base_url=url) as stranger:
+        while (await stranger.get("/readyz")).status_code != 503:
+            pass
+
+
 async def test_a_stopped_gateway_refuses_connections() -> None:
     async with gateway_to(TinyFibonacci()) as client:
         url = client.base_url

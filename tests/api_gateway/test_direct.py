@@ -108,6 +108,7 @@ class Ways:
             request_log=RequestLog(policy="errors"),
             security_headers=SecurityHeaders(policies={}, hsts_seconds=0),
             max_deadline_seconds=60,
+            draining=asyncio.Event(),
         )
         self._ordinary, self._direct = layer(app), layer(DirectRoutes(app))
         self._runner = runner

@@ -122,6 +122,17 @@ async def test_batch_get_fib_refuses_a_batch_of_too_many_items(stub: "FibonacciA
     assert len((await stub.BatchGetFib(batch(*[ask(1)] * 1_000))).results) == 1_000
 
 
+async def test_a_batch_of_as_many_items_as_there_may_be_may_have_the_longest_request_ids(
+    stub: "FibonacciAsyncStub",
+) -> None:
+    longest = fib_pb2.BatchGetFibItem(request=ask(10_000_000, DECIMAL), request_id="x" * 64)
+    refusal = await refusal_of(stub.BatchGetFib(fib_pb2.BatchGetFibRequest(items=[longest] * 1_000)))
+
+    assert (refusal.reason, refusal.facts["unit"]) == ("BATCH_TOO_LARGE", "bytes of values")  # it was read
+    longest.request.n = 10
+    assert len((await stub.BatchGetFib(fib_pb2.BatchGetFibRequest(items=[longest] * 1_000))).results) == 1_000
+
+
 async def test_batch_get_fib_refuses_a_batch_of_too_many_bytes(stub: "FibonacciAsyncStub") -> None:
     refusal = await refusal_of(stub.BatchGetFib(batch(*[ask(100_000, DECIMAL)] * 51)))
 

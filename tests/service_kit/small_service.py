@@ -11,24 +11,26 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from pydantic_settings import SettingsConfigDict
 
 from service_kit.admission import Admission
+from service_kit.grpc_bounds import MAX_CALLS
 from service_kit.grpc_channel import open_channel
 from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
 from service_kit.logs import RequestLog
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
 from service_kit.rpc_status import StatusTable
-from service_kit.settings import LogRequests, ServiceSettings
+from service_kit.settings import GrpcServiceSettings, LogRequests
 from service_kit.tls import listening_tls
 
 if TYPE_CHECKING:
     from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
 
 NAME = "fibonacci.Fibonacci"
+MAX_REQUEST_BYTES = 1_000
 
 Answer = Callable[[int], Awaitable[int]]
 
 
-class Settings(ServiceSettings):
+class Settings(GrpcServiceSettings):
     model_config = SettingsConfigDict(env_prefix="DEMO_")
 
 
@@ -111,6 +113,7 @@ async def listening(
     table: StatusTable | None = None,
     policy: LogRequests = "all",
     admission: Admission | None = None,
+    max_calls: int = MAX_CALLS,
     **changes: Any,
 ) -> AsyncIterator[int]:
     """Serves, and yields the port. It waits for nothing on leaving, unless the changed settings say so."""
@@ -123,6 +126,8 @@ async def listening(
             service_name=NAME,
             register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
             interceptors=[_interceptor(settings, table or {}, policy, admission)],
+            max_request_bytes=MAX_REQUEST_BYTES,
+            max_calls=max_calls,
             certificates=certificates,
         ) as port,
     ):

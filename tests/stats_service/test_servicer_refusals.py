@@ -167,6 +167,16 @@ async def test_the_largest_records_there_may_be_leave_the_account_readable(store
     assert (stats.total_requests, len(stats.fibonacci_stats)) == (11 * 10**12, 1_000)
 
 
+async def test_a_batch_of_the_largest_size_that_keeps_to_the_bounds_is_taken_whole(stub: "StatsAsyncStub") -> None:
+    each = 10**9 // 384
+    full = {"count": 384 * each, "buckets": range(384), "bucket_counts": [each] * 384}
+    times = {"min_duration": 10**5, "max_duration": 10**15, "total_duration": 10**15}
+    largest = batch(*[record(10**8 + n, cache_hits=0, **full, **times) for n in range(1_000)])
+
+    assert largest.ByteSize() > 2_200_000
+    assert (await stub.RecordNo(largest)).success
+
+
 @pytest.mark.parametrize("page_size", [-1, 1_001, 2**31 - 1, -(2**31)])
 async def test_a_page_size_outside_its_bounds_is_refused(stub: "StatsAsyncStub", page_size: int) -> None:
     refusal = await refusal_of(stub.ListStats(stats_pb2.ListStatsRequest(page_size=page_size)))

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from google.protobuf.empty_pb2 import Empty
@@ -18,6 +20,8 @@ from tests.system.load import Load
 REST_SECONDS = 15.0
 #: After a read that found everything counted, until the read that would show a request counted twice.
 SECOND_LOOK_SECONDS = 0.2
+#: What stats_service logs of a batch that it took.
+COUNTED: dict[str, Any] = {"method": "/stats.Stats/RecordNo", "code": "OK"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,35 +53,49 @@ class Account:
 
 async def settled(system: System, sent: Load) -> Account:
     """The account once the recorder that runs has nothing left to deliver; it may not take long."""
+    return await settled_over([system.fibonacci], system.stats, sent)
+
+
+async def settled_over(replicas: Sequence[ServiceProcess], stats: ServiceProcess, sent: Load) -> Account:
+    """The same where several fibonacci_services answered, of which some may have ended in order."""
     async with asyncio.timeout(REST_SECONDS):
-        while (recorder := await read_recorder(system.fibonacci)).pending:  # noqa: ASYNC110 - of another process
-            await asyncio.sleep(0.02)
+        recorders = [await _delivered(replica) for replica in replicas if replica.process.poll() is None]
     await asyncio.sleep(SECOND_LOOK_SECONDS)
-    ended = [line for line in system.fibonacci.lines if line.get("event") == "stats.flushed"]
+    ended = [line for replica in replicas for line in replica.lines if line.get("event") == "stats.flushed"]
     return Account(
         answered=Counter(sent.numbers),
-        counted=await counted(system.stats),
-        served=recorder.served + sum(line["served"] for line in ended),
-        recorded=recorder.recorded + sum(line["recorded"] for line in ended),
-        dropped=recorder.dropped + sum(line["dropped"] for line in ended),
+        counted=await counted(stats),
+        served=sum(life.served for life in recorders) + sum(line["served"] for line in ended),
+        recorded=sum(life.recorded for life in recorders) + sum(line["recorded"] for line in ended),
+        dropped=sum(life.dropped for life in recorders) + sum(line["dropped"] for line in ended),
     )
+
+
+async def _delivered(fibonacci: ServiceProcess) -> RecorderResponse:
+    while (recorder := await read_recorder(fibonacci)).pending:  # noqa: ASYNC110 - of another process
+        await asyncio.sleep(0.02)
+    return recorder
 
 
 async def next_record(stats: ServiceProcess) -> None:
     """Waits until one batch more is counted; a recorder waits up to a second between two attempts."""
-    facts = {"method": "/stats.Stats/RecordNo", "code": "OK"}
-    after = stats.count("rpc.served", **facts)
-    await asyncio.to_thread(lambda: stats.wait_for("rpc.served", after=after, seconds=10, **facts))
+    after = counted_batches(stats)
+    await asyncio.to_thread(lambda: stats.wait_for("rpc.served", after=after, **COUNTED))
+
+
+def counted_batches(stats: ServiceProcess) -> int:
+    """How many batches it has counted in all its lives."""
+    return stats.count("rpc.served", **COUNTED)
 
 
 async def read_recorder(fibonacci: ServiceProcess) -> RecorderResponse:
-    async with open_channel(f"127.0.0.1:{fibonacci.port}") as channel:
+    async with open_channel(f"{fibonacci.host}:{fibonacci.port}") as channel:
         return await FibonacciStub(channel).GetRecorder(Empty(), timeout=5, wait_for_ready=True)
 
 
 async def counted(stats: ServiceProcess) -> Counter[int]:
     """How often each number was counted, where no more than 100 were asked for; as every release can be asked."""
-    async with open_channel(f"127.0.0.1:{stats.port}") as channel:
+    async with open_channel(f"{stats.host}:{stats.port}") as channel:
         response = await StatsStub(channel).GetStats(Empty(), timeout=5, wait_for_ready=True)
     numbers = Counter({row.n: row.request_count for row in response.fibonacci_stats})
     assert numbers.total() == response.total_requests

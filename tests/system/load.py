@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -47,11 +47,11 @@ class Load:
 
 
 @asynccontextmanager
-async def load(url: str) -> AsyncIterator[Load]:
+async def load(url: str, *, asked: Iterable[int] = range(INDICES), workers: int = WORKERS) -> AsyncIterator[Load]:
     """Some workers ask one number after another until this is left; then every answer has been noted."""
     result = Load()
     stopping = asyncio.Event()
-    indices = itertools.cycle(range(INDICES))
+    indices = itertools.cycle(asked)
 
     async def work(client: httpx.AsyncClient) -> None:
         while not stopping.is_set():
@@ -65,7 +65,7 @@ async def load(url: str) -> AsyncIterator[Load]:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async with httpx.AsyncClient(timeout=30) as client, asyncio.TaskGroup() as group:
-        for _ in range(WORKERS):
+        for _ in range(workers):
             group.create_task(work(client))
         try:
             yield result

@@ -9,8 +9,8 @@ import pytest
 from deploy.local.processes import System
 from tests.system.account import next_record, settled
 from tests.system.conftest import Report
-from tests.system.tcp_proxy import TcpProxy, proxying
 from tests.system.watch import watched_load
+from tests.tcp_proxy import TcpProxy, proxying
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that breaks connections at a chosen moment."""
+"""A TCP proxy on loopback that breaks connections at a chosen moment, or falls silent."""
 
 import asyncio
 import contextlib
@@ -11,16 +11,19 @@ PIECE_BYTES = 65_536
 class TcpProxy:
     """Passes on what clients and the server behind it say to each other, until it is told to break that off."""
 
-    def __init__(self, *, upstream_port: int) -> None:
-        self._upstream_port = upstream_port
+    def __init__(self, *, upstream_host: str, upstream_port: int) -> None:
+        self._upstream_host, self._upstream_port = upstream_host, upstream_port
         self._listener: asyncio.Server | None = None
         self._connections: set[asyncio.StreamWriter] = set()
         self._relays: set[asyncio.Task[None]] = set()
         self._bytes_until_cut: int | None = None
         self._cut = asyncio.Event()
-        self._replies_pass = asyncio.Event()
+        self._requests_pass, self._replies_pass = asyncio.Event(), asyncio.Event()
+        self._requests_pass.set()
         self._replies_pass.set()
         self._held = asyncio.Event()
+        #: Connections that clients have opened.
+        self.accepted = 0
         #: Cuts after which the server had a part of what the client had written at once.
         self.cut_in_the_middle = 0
 
@@ -42,6 +45,11 @@ class TcpProxy:
         self._replies_pass.clear()
         await self._held.wait()
 
+    def fall_silent(self) -> None:
+        """Passes on nothing any more until `cut`, and closes nothing: as a machine that lost its power or its cable."""
+        self._requests_pass.clear()
+        self._replies_pass.clear()
+
     def cut(self) -> None:
         """Breaks every connection, with what was held back; new ones are passed on as before."""
         for writer in self._connections:
@@ -49,6 +57,7 @@ class TcpProxy:
         self._connections.clear()
         self._bytes_until_cut = None
         self._cut.set()
+        self._requests_pass.set()
         self._replies_pass.set()
 
     async def start(self) -> None:
@@ -61,8 +70,9 @@ class TcpProxy:
         await asyncio.gather(*self._relays, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
         with contextlib.suppress(ConnectionError):  # the server may be away
-            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
+            server_reader, server_writer = await asyncio.open_connection(self._upstream_host, self._upstream_port)
             self._connections |= {writer, server_writer}
             for relay in (self._requests(reader, server_writer), self._replies(server_reader, writer)):
                 task = asyncio.create_task(relay)
@@ -74,6 +84,7 @@ class TcpProxy:
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while piece := await reader.read(PIECE_BYTES):
+                await self._requests_pass.wait()
                 left = self._bytes_until_cut
                 if left is not None and len(piece) >= left:
                     writer.write(piece[:left])
@@ -98,8 +109,8 @@ class TcpProxy:
 
 
 @asynccontextmanager
-async def proxying(upstream_port: int) -> AsyncIterator[TcpProxy]:
-    proxy = TcpProxy(upstream_port=upstream_port)
+async def proxying(port: int, *, host: str = "127.0.0.1") -> AsyncIterator[TcpProxy]:
+    proxy = TcpProxy(upstream_host=host, upstream_port=port)
     await proxy.start()
     try:
         yield proxy
