@@ -1,6 +1,7 @@
 """What the gateway must answer, computed the plainest way."""
 
 import json
+import math
 
 #: The last index whose number fits int64.
 LAST_INT64_INDEX = 92
@@ -25,6 +26,11 @@ def fibonacci_modulo(n: int, modulus: int) -> int:
         if bit == "1":
             number, following = following, (number + following) % modulus
     return number
+
+
+def digit_count(n: int) -> int:
+    """Of F(n), for n below 10^9 and from 2 on: log10 of phi^n / sqrt(5), where no F(n) is near a power of ten."""
+    return int(n * math.log10((1 + math.sqrt(5)) / 2) - math.log10(5) / 2) + 1
 
 
 def answer(n: int) -> bytes:

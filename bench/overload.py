@@ -2,31 +2,32 @@
 
 import asyncio
 import json
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from bench import aims
-from bench.answers import fibonacci_modulo
+from bench.answers import digit_count, fibonacci_modulo
 from bench.connections import Connections
 from bench.errors import BenchmarkFailed
 from bench.figures import Figure, Part, percentile, ratios
 from bench.plan import Plan
+from bench.sizes.fresh_indices import FreshIndices
 from bench.sizes.workers import pool_size
 from bench.steady import TIMEOUT_SECONDS, due_times
 from bench.system import new_system
 
 TIMES = 5
 #: A computation may wait about as long as it takes. By default it is seconds, which a burst needs and no p99 forgives.
-SETTINGS = {"FIBONACCI_WORKERS_MAX_QUEUED_SECONDS": 0.05}
-#: Such a residue takes a worker some 40 ms, and its way hardly anything: neither question nor answer is long.
-OPERAND_DIGITS = 1_000
+SETTINGS = {"FIBONACCI_WORKERS_MAX_QUEUED_SECONDS": 0.03}
+#: The largest that one worker does alone, so that a client that asks alone has no more of them than one among many.
+HIGHEST_N = 1_999_999
 #: Of `Plan.seconds`: a p99 wants more answers than a second has.
 PHASE_SECONDS = 6.0
 CHECKED = 5
-_SEED = 20261125
+#: Of each number that is checked, beside how many it has.
+_TRAILING_DIGITS = 12
 _REFUSED = HTTPStatus.TOO_MANY_REQUESTS
 
 
@@ -35,17 +36,15 @@ class _Answer:
     n: int
     status: int
     ms: float
-    residue: str
+    body: bytes
 
 
 class _Asking:
-    """Asks for F(n) modulo one number, each time for another n."""
+    """Asks for one number after the other that nobody asked for before."""
 
-    def __init__(self, connections: Connections, random_: random.Random) -> None:
+    def __init__(self, connections: Connections, fresh: FreshIndices) -> None:
         self._connections = connections
-        self._random = random_
-        self._least = 10 ** (OPERAND_DIGITS - 1)
-        self.modulus = self._operand()
+        self._fresh = fresh
 
     async def alone(self, seconds: float) -> list[_Answer]:
         """One after the other."""
@@ -67,30 +66,25 @@ class _Asking:
         return [task.result() for task in tasks]
 
     async def _ask(self, due: float) -> _Answer:
-        n = self._operand()
-        response = await self._connections.get(f"/fib/residue?n={n}&modulus={self.modulus}")
+        n = self._fresh.take(HIGHEST_N)
+        response = await self._connections.get(f"/fib?n={n}")
         ms = (time.perf_counter() - due) * 1000
         if response.status == _REFUSED and b"\r\nretry-after: " not in response.head.lower():
             raise BenchmarkFailed("a refusal does not say when to come again")
         if response.status not in (HTTPStatus.OK, _REFUSED):
             raise BenchmarkFailed(f"answered {response.status} {response.body[:200]!r}")
-        residue = json.loads(response.body)["residue"] if response.status == HTTPStatus.OK else ""
-        return _Answer(n, response.status, ms, residue)
-
-    def _operand(self) -> int:
-        return self._random.randrange(self._least, 10 * self._least)
+        return _Answer(n, response.status, ms, response.body)
 
 
 def measure_overload(plan: Plan) -> Iterator[Part]:
-    phases = []
     with new_system(SETTINGS) as system:
-        for round_ in range(plan.rounds):
-            random_ = random.Random(_SEED + round_)  # noqa: S311 - operands that can be had again
-            phases.append(asyncio.run(_round(system.gateway.port, random_, PHASE_SECONDS * plan.seconds)))
+        fresh = FreshIndices()
+        seconds = PHASE_SECONDS * plan.seconds
+        rounds = [asyncio.run(_round(system.gateway.port, fresh, seconds)) for _ in range(plan.rounds)]
     yield Part(
         "overload",
-        f"GET /fib/residue with operands of {OPERAND_DIGITS:,} digits, at {TIMES} times what the workers can do",
-        list(_figures(phases)),
+        f"GET /fib, fresh n near {HIGHEST_N:,}, at {TIMES} times what the workers can do",
+        list(_figures(rounds)),
     )
 
 
@@ -106,11 +100,11 @@ class _Round:
     goodput: float
 
 
-async def _round(port: int, random_: random.Random, seconds: float) -> _Round:
-    await _measured(port, random_, lambda asking: asking.together(pool_size(), seconds / 10))  # starts every worker
-    idle, _ = await _measured(port, random_, lambda asking: asking.alone(seconds))
-    _, peak = await _measured(port, random_, lambda asking: asking.together(pool_size(), seconds))
-    asked, goodput = await _measured(port, random_, lambda asking: asking.at_a_rate(TIMES * peak, seconds))
+async def _round(port: int, fresh: FreshIndices, seconds: float) -> _Round:
+    await _measured(port, fresh, lambda asking: asking.together(pool_size(), seconds / 10))  # starts every worker
+    idle, _ = await _measured(port, fresh, lambda asking: asking.alone(seconds))
+    _, peak = await _measured(port, fresh, lambda asking: asking.together(pool_size(), seconds))
+    asked, goodput = await _measured(port, fresh, lambda asking: asking.at_a_rate(TIMES * peak, seconds))
     return _Round(
         idle_ms=[answer.ms for answer in idle if answer.status == HTTPStatus.OK],
         overloaded_ms=[answer.ms for answer in asked if answer.status == HTTPStatus.OK],
@@ -122,11 +116,11 @@ async def _round(port: int, random_: random.Random, seconds: float) -> _Round:
 
 
 async def _measured(
-    port: int, random_: random.Random, ask: Callable[[_Asking], Awaitable[list[_Answer]]]
+    port: int, fresh: FreshIndices, ask: Callable[[_Asking], Awaitable[list[_Answer]]]
 ) -> tuple[list[_Answer], float]:
     """What came, and how many numbers a second of it; the first ones are computed again."""
     connections = Connections(port)  # for each load, since the gateway closes those that are idle for long
-    asking = _Asking(connections, random_)
+    asking = _Asking(connections, fresh)
     started = time.perf_counter()
     try:
         answers = await ask(asking)
@@ -135,9 +129,15 @@ async def _measured(
     seconds = time.perf_counter() - started
     answered = [answer for answer in answers if answer.status == HTTPStatus.OK]
     for answer in answered[:CHECKED]:
-        if answer.residue != str(fibonacci_modulo(answer.n, asking.modulus)):
-            raise BenchmarkFailed(f"F(n) modulo m was answered wrongly for n={answer.n}, m={asking.modulus}")
+        _check(answer)
     return answers, len(answered) / seconds
+
+
+def _check(answer: _Answer) -> None:
+    digits = json.loads(answer.body)["value"]
+    trailing = fibonacci_modulo(answer.n, 10**_TRAILING_DIGITS)
+    if len(digits) != digit_count(answer.n) or int(digits[-_TRAILING_DIGITS:]) != trailing:
+        raise BenchmarkFailed(f"F({answer.n}) was answered wrongly")
 
 
 def _figures(rounds: Sequence[_Round]) -> Iterator[Figure]:
