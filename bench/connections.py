@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 #: Connections that may be open at once.
 MAX_CONNECTIONS = 256
+#: One that was idle for longer is not used again: the gateway closes it after 5 seconds.
+MAX_IDLE_SECONDS = 3.0
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -25,7 +28,7 @@ class Connections:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._idle: list[_Connection] = []
+        self._idle: list[tuple[float, _Connection]] = []
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def get(self, path: str) -> Response:
@@ -38,17 +41,25 @@ class Connections:
         return Response(int(head.split(b" ", 2)[1]), head, body)
 
     def close(self) -> None:
-        for _, writer in self._idle:
+        for _, (_reader, writer) in self._idle:
             writer.close()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[_Connection]:
         """One that is idle, or a new one; it is kept for the next request unless the answer was not read."""
         async with self._places:
-            connection = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+            connection = await self._opened()
             try:
                 yield connection
             except BaseException:
                 connection[1].close()
                 raise
-            self._idle.append(connection)
+            self._idle.append((time.monotonic(), connection))
+
+    async def _opened(self) -> _Connection:
+        while self._idle:
+            since, connection = self._idle.pop()
+            if time.monotonic() - since < MAX_IDLE_SECONDS:
+                return connection
+            connection[1].close()
+        return await asyncio.open_connection("127.0.0.1", self._port)
