@@ -13,6 +13,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_gateway.errors import RateLimited
+from api_gateway.http_counts import HttpCounts
 from api_gateway.middleware import PROBED
 from api_gateway.rates import rate_name
 
@@ -25,10 +26,17 @@ class RateLimitLayer:
     """
 
     def __init__(
-        self, app: ASGIApp, *, rates: Sequence[RateLimitItem], client_of: Callable[[Scope], str], storage: Storage
+        self,
+        app: ASGIApp,
+        *,
+        counts: HttpCounts,
+        rates: Sequence[RateLimitItem],
+        client_of: Callable[[Scope], str],
+        storage: Storage,
     ) -> None:
         """The shortest window comes first: what its rate refuses is not counted by those of the longer ones."""
         self._app = app
+        self._counts = counts
         self._rates = {rate_name(rate): rate for rate in rates}
         self._client_of = client_of
         self._limiter = SlidingWindowCounterRateLimiter(storage)
@@ -44,6 +52,7 @@ class RateLimitLayer:
         exceeded = await self._exceeded(client)
         limit, wait_seconds = await self._left(client)
         if exceeded:
+            self._counts.refused["rate_limit"] += 1
             fields = {"RateLimit": limit, "RateLimit-Policy": self._policy}
             raise RateLimited(exceeded, retry_after_seconds=wait_seconds, fields=fields)
         raw_fields = ((b"ratelimit", limit.encode()), (b"ratelimit-policy", self._policy.encode()))

@@ -1,4 +1,7 @@
-"""What a process tells Prometheus: counts that are plain integers where they are counted, and are read at a scrape."""
+"""What a process tells Prometheus: counts that are plain integers where they are counted, and are read at a scrape.
+
+All of it is on one event loop, the scrape too: nothing is locked, and what a scrape reads is of one moment.
+"""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
@@ -6,21 +9,26 @@ from importlib.metadata import version
 from itertools import accumulate
 from platform import python_version
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
+#: Where a scraper asks.
+PATH = "/metrics"
 #: The buckets that OpenTelemetry recommends for durations.
 DURATION_BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 DISTRIBUTION = "exact-fibonacci"
 
-#: The values of a metric's labels, in the order of their names.
-Labels = tuple[str, ...]
-Read = Callable[[], float] | Callable[[], Mapping[Labels, float]]
+#: The values of a metric's labels, in the order of their names. They are few: never an n, never an id.
+Labels = tuple[str | int, ...]
+#: What is read at a scrape: the value, or one for each label, or for each set of them.
+Read = Callable[[], float] | Callable[[], Mapping[str, float]] | Callable[[], Mapping[Labels, float]]
 
 
 class Histogram:
-    """How often which sizes were seen. `observe` takes half a microsecond, and nothing is locked."""
+    """How often which sizes were seen."""
 
     __slots__ = ("_bounds", "counts", "total")
 
@@ -35,54 +43,66 @@ class Histogram:
 
     def buckets(self) -> list[tuple[str, float]]:
         """As Prometheus has them: each with its upper bound, and with those below it."""
-        names = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
         return list(zip(names, accumulate(self.counts), strict=True))
 
 
-class Histograms:
-    """One for each set of labels that was seen. The callers see to it that these are few: never an n, never an id."""
+class Histograms(dict[Labels, Histogram]):
+    """One for each set of labels that was seen."""
 
     def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS_SECONDS) -> None:
+        super().__init__()
         self._bounds = bounds
-        self.by_labels: dict[Labels, Histogram] = {}
 
     def observe(self, labels: Labels, size: float) -> None:
-        histogram = self.by_labels.get(labels)
+        histogram = self.get(labels)
         if histogram is None:
-            histogram = self.by_labels[labels] = Histogram(self._bounds)
+            histogram = self[labels] = Histogram(self._bounds)
         histogram.observe(size)
 
 
 class Metrics:
-    """The metrics of one process. `read` is called at each scrape, from whichever thread that comes in.
-
-    It gives the value, or one for each set of labels where the metric has `label_names`.
-    """
+    """The metrics of one process."""
 
     def __init__(self, *, service: str) -> None:
         self.registry = CollectorRegistry()
+        self.label_names: dict[str, tuple[str, ...]] = {}
         ProcessCollector(registry=self.registry)
-        build = (service, version(DISTRIBUTION), python_version())
-        self.gauge("build_info", "What runs here.", lambda: {build: 1.0}, ("service", "version", "python_version"))
+        build: Labels = (service, version(DISTRIBUTION), python_version())
+        self.gauge("build_info", "What runs here.", lambda: {build: 1}, ("service", "version", "python_version"))
 
-    def counter(self, name: str, documentation: str, read: Read, label_names: Labels = ()) -> None:
+    def counter(self, name: str, documentation: str, read: Read, label_names: tuple[str, ...] = ()) -> None:
         """`name` without `_total`, which is added."""
         self._register(lambda: _filled(CounterMetricFamily(name, documentation, labels=label_names), read))
+        self.label_names[f"{name}_total"] = label_names
 
-    def gauge(self, name: str, documentation: str, read: Read, label_names: Labels = ()) -> None:
+    def gauge(self, name: str, documentation: str, read: Read, label_names: tuple[str, ...] = ()) -> None:
         self._register(lambda: _filled(GaugeMetricFamily(name, documentation, labels=label_names), read))
+        self.label_names[name] = label_names
 
     def histogram(
-        self, name: str, documentation: str, histograms: Histograms | Histogram, label_names: Labels = ()
+        self,
+        name: str,
+        documentation: str,
+        histograms: Mapping[Labels, Histogram],
+        label_names: tuple[str, ...] = (),
     ) -> None:
         def collect() -> Metric:
             family = HistogramMetricFamily(name, documentation, labels=label_names)
-            found = {(): histograms} if isinstance(histograms, Histogram) else histograms.by_labels
-            for labels, histogram in tuple(found.items()):  # a copy, for the scrape may be in another thread
-                family.add_metric(labels, histogram.buckets(), histogram.total)
+            for labels, histogram in histograms.items():
+                family.add_metric([*map(str, labels)], histogram.buckets(), histogram.total)
             return family
 
         self._register(collect)
+        self.label_names[name] = label_names
+
+    def exposed(self, accept: str) -> tuple[bytes, str]:
+        """Everything in the format that an Accept field asks for, and its content type."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except TypeError:  # the library compares a version that is no number
+            encode, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
+        return encode(self.registry), content_type
 
     def _register(self, collect: Callable[[], Metric]) -> None:
         self.registry.register(_Collector(collect))
@@ -98,6 +118,9 @@ class _Collector(Collector):
 
 def _filled(family: CounterMetricFamily | GaugeMetricFamily, read: Read) -> Metric:
     found = read()
-    for labels, value in found.items() if isinstance(found, Mapping) else [((), found)]:
-        family.add_metric(labels, value)
+    if not isinstance(found, Mapping):
+        family.add_metric([], found)
+        return family
+    for labels, value in found.items():
+        family.add_metric([labels] if isinstance(labels, str) else [*map(str, labels)], value)
     return family
