@@ -1,8 +1,6 @@
 """HTTP/1.1 on one connection, as uvicorn speaks it, with bounds on what a client may send and how long it may take."""
 
 import contextvars
-import socket
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api_gateway.http_counts import HttpCounts, Reason
 from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
+from service_kit.connections import break_off
 from service_kit.request_id import current_request_id, new_request_id
 
 #: A batch of a thousand indices is 10 kB of URL.
@@ -23,8 +22,6 @@ MAX_HEADERS = 100
 MAX_SENT_AHEAD = 16
 #: What a client has to take of an answer in each `send_seconds`.
 TAKEN_BYTES = 64 << 10
-#: `struct linger`: the kernel drops what it has not sent, where it would keep it for a client that does not read.
-_NO_LINGERING = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +159,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _reset(self) -> None:
         self.counts.refused["reader_too_slow"] += 1
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
-        self.transport.abort()
+        break_off(self.transport)
 
     def _began(self) -> bool:
         """Whether a part of a request has arrived."""

@@ -14,6 +14,7 @@ from http.client import HTTPException, parse_headers
 
 import structlog
 
+from service_kit.connections import break_off
 from service_kit.lifecycle import bind_metrics_socket
 from service_kit.loop_lag import measuring_lag
 from service_kit.metrics import PATH, Metrics
@@ -28,7 +29,6 @@ SCRAPE_SECONDS = 5.0
 MAX_REQUEST_BYTES = 8 << 10
 
 _TEXT = "text/plain; charset=utf-8"
-_TOO_SLOW_OR_GONE = (TimeoutError, ConnectionError, asyncio.IncompleteReadError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,16 @@ class _Scrapes:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._open: dict[asyncio.Task[None], None] = {}
+        self._open: dict[asyncio.Task[None], None] = {}  # the oldest first
 
     def begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._open) >= MAX_CONNECTIONS:
-            next(iter(self._open)).cancel()
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.cancel()
         task = asyncio.create_task(self._answer(reader, writer))
         self._open[task] = None
-        task.add_done_callback(self._open.pop)
+        task.add_done_callback(lambda task: self._end_one(task, writer))
 
     async def end(self) -> None:
         """Breaks off what is open."""
@@ -75,15 +77,24 @@ class _Scrapes:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _end_one(self, task: "asyncio.Task[None]", writer: asyncio.StreamWriter) -> None:
+        self._open.pop(task, None)
+        if task.cancelled():  # perhaps before it began
+            break_off(writer.transport)
+
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with contextlib.suppress(*_TOO_SLOW_OR_GONE):
-                async with asyncio.timeout(SCRAPE_SECONDS):
+            async with asyncio.timeout(SCRAPE_SECONDS):
+                with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                     writer.write(self._response(await _request(reader)))
-                    writer.close()
+                writer.close()
+                with contextlib.suppress(ConnectionError):
                     await writer.wait_closed()
-        finally:
-            writer.transport.abort()
+        except TimeoutError:
+            break_off(writer.transport)
+        except Exception:
+            log.exception("metrics.crashed")
+            break_off(writer.transport)
 
     def _response(self, request: _Request | None) -> bytes:
         if request is None:
