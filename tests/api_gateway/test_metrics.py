@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 from api_gateway.circuit_breaker import FAILURES_TO_OPEN
 from api_gateway.http_protocol import MAX_HEADER_BYTES, MAX_SENT_AHEAD, MAX_URL_BYTES
 from service_kit.metrics import PATH
+from tests.api_gateway.certified import client_of, context, serving
+from tests.api_gateway.connections import HEAD, address, answer_to, asking_for, connected
 from tests.api_gateway.neighbours import (
     Gate,
     TinyFibonacci,
@@ -25,8 +27,6 @@ from tests.api_gateway.neighbours import (
     until_ready,
 )
 from tests.api_gateway.streaming_neighbour import MAX_N, StreamingFibonacci, client_before
-from tests.api_gateway.test_client_certificates import client_of, context, serving
-from tests.api_gateway.test_http_protocol import HEAD, address, answer_to, asking_for, connected
 from tests.api_gateway.watching_neighbour import WatchingStats
 from tests.scrapes import Scrape, Scraper
 from tests.slow_clients import connected_with_a_small_window, seconds_until_broken
@@ -80,9 +80,9 @@ async def test_a_method_that_nobody_knows_is_other() -> None:
 
 
 async def test_a_request_whose_client_went_away_is_told() -> None:
-    async with gateway_to(TinyFibonacci(hang)) as client:
+    async with gateway_to(TinyFibonacci(hang), deadline_seconds=0.5) as client:
         with pytest.raises(httpx.ReadTimeout):
-            await client.get("/fib?n=5000", timeout=0.5)
+            await client.get("/fib?n=5000", timeout=0.2)
         told = await scraper_of(client).until(f"{DURATION}_count", 1, http_route="/fib")
 
     assert told.value("http_server_active_requests") == 1  # which is the scrape
@@ -301,7 +301,7 @@ async def test_no_number_no_path_and_no_id_makes_a_series_of_its_own() -> None:
 
     async with gateway_to(TinyFibonacci()) as client:
         await ask(client, 0)
-        before = await scrape(client)
+        await scrape(client)  # which is a request itself
         before = await scrape(client)
         for number in range(1, 60):
             await ask(client, number)
