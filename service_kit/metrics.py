@@ -66,7 +66,6 @@ class Metrics:
 
     def __init__(self, *, service: str) -> None:
         self.registry = CollectorRegistry()
-        self.label_names: dict[str, tuple[str, ...]] = {}
         ProcessCollector(registry=self.registry)
         build: Labels = (service, version(DISTRIBUTION), python_version())
         self.gauge("build_info", "What runs here.", lambda: {build: 1}, ("service", "version", "python_version"))
@@ -74,11 +73,9 @@ class Metrics:
     def counter(self, name: str, documentation: str, read: Read, label_names: tuple[str, ...] = ()) -> None:
         """`name` without `_total`, which is added."""
         self._register(lambda: _filled(CounterMetricFamily(name, documentation, labels=label_names), read))
-        self.label_names[f"{name}_total"] = label_names
 
     def gauge(self, name: str, documentation: str, read: Read, label_names: tuple[str, ...] = ()) -> None:
         self._register(lambda: _filled(GaugeMetricFamily(name, documentation, labels=label_names), read))
-        self.label_names[name] = label_names
 
     def histogram(
         self,
@@ -94,7 +91,6 @@ class Metrics:
             return family
 
         self._register(collect)
-        self.label_names[name] = label_names
 
     def exposed(self, accept: str) -> tuple[bytes, str]:
         """Everything in the format that an Accept field asks for, and its content type."""
