@@ -29,8 +29,8 @@ def _register_http(metrics: Metrics, http: HttpCounts) -> None:
     metrics.gauge("http_server_connections", "HTTP connections that are open.", lambda: http.connections)
     metrics.counter(
         "http_server_refused",
-        "Requests and connections that the gateway refused or broke off by itself, by reason. Only those for rate_limit "
-        "are always among the requests above too.",
+        "Requests and connections that the gateway refused or broke off by itself, by reason. Only those for "
+        "rate_limit are always among the requests above too.",
         lambda: http.refused,
         ("reason",),
     )
