@@ -260,7 +260,7 @@ def _readable(handler: Handler) -> Handler:
 
 
 async def refuse_malformed(context: Context) -> NoReturn:
-    """Ends a call that no error of ours ends."""
+    """For a call around which no error of ours becomes a status."""
     rich = to_status(status_of(MessageMalformed(), OWN_ERRORS))
     await context.abort(rich.code, rich.details, rich.trailing_metadata)
 
