@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
+import structlog
 
 from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.cache import MemoryCache
@@ -31,6 +32,8 @@ from service_kit.metrics_server import serving_metrics
 from service_kit.pb.fibonacci.fib_pb2_grpc import add_FibonacciServicer_to_server
 from service_kit.rpc_metrics import register_rpc
 from service_kit.tls import calling_tls, listening_tls
+
+log = structlog.get_logger()
 
 #: A thousand items, each with a request id of its longest, take 83 kB.
 MAX_REQUEST_BYTES = 128 << 10
@@ -69,7 +72,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         )
         register(metrics, observed=observed, cache=cache, pool=pool, recorder=recorder)
         async with (
-            serving_metrics(settings, metrics),
+            serving_metrics(settings, metrics) as metrics_port,
             serving(
                 settings,
                 service_name=SERVICE_NAME,
@@ -80,6 +83,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
                 certificates=certificates,
             ) as port,
         ):
+            log.info("metrics.started", host=settings.metrics_host, port=metrics_port)
             yield port
 
 

@@ -39,15 +39,14 @@ class _Request:
 
 
 @asynccontextmanager
-async def serving_metrics(settings: GrpcServiceSettings, metrics: Metrics) -> AsyncIterator[None]:
-    """Serves until it is left. Raises CannotStart where the address is taken."""
+async def serving_metrics(settings: GrpcServiceSettings, metrics: Metrics) -> AsyncIterator[int]:
+    """Serves until it is left, and yields the port. Raises CannotStart where the address is taken."""
     listener = bind_metrics_socket(settings)
     scrapes = _Scrapes(metrics)
     async with measuring_lag(metrics):
         server = await asyncio.start_server(scrapes.begin, sock=listener, limit=MAX_REQUEST_BYTES)
-        log.info("metrics.started", host=settings.metrics_host, port=listener.getsockname()[1])
         try:
-            yield
+            yield listener.getsockname()[1]
         finally:
             server.close()
             await scrapes.end()

@@ -46,7 +46,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         )
         register(metrics, servicer=servicer, store=store)
         async with (
-            serving_metrics(settings, metrics),
+            serving_metrics(settings, metrics) as metrics_port,
             serving(
                 settings,
                 service_name=SERVICE_NAME,
@@ -58,6 +58,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
                 certificates=certificates,
             ) as port,
         ):
+            log.info("metrics.started", host=settings.metrics_host, port=metrics_port)
             yield port
 
 

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser
-from structlog.testing import capture_logs
 
 from service_kit import metrics_server
 from service_kit.lifecycle import CannotStart
@@ -24,10 +23,8 @@ from tests.slow_clients import connected_with_a_small_window, seconds_until_brok
 
 @asynccontextmanager
 async def served(metrics: Metrics | None = None) -> AsyncIterator[int]:
-    metrics = metrics or Metrics(service="demo")
-    with capture_logs() as lines:
-        async with serving_metrics(Settings(), metrics):
-            yield next(line["port"] for line in lines if line["event"] == "metrics.started")
+    async with serving_metrics(Settings(), metrics or Metrics(service="demo")) as port:
+        yield port
 
 
 @pytest.fixture
