@@ -13,7 +13,7 @@ from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci import fib_pb2
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from tests.fibonacci_service.conftest import settings_of
-from tests.fibonacci_service.processes import LONG, Processes, kill
+from tests.fibonacci_service.processes import LONG, Processes, kill, seconds_to_end
 from tests.fibonacci_service.scripted_stats import ScriptedStats, accept, listening
 from tests.refusal import refusal_of
 from tests.scrapes import Scraper, scraped
@@ -176,11 +176,12 @@ async def test_what_is_shed_is_told_by_kind(processes: Processes) -> None:
     bounds = {"workers": 1, "workers_max_queued_seconds": 0, "max_lasting_calls": 1}
     async with told(**bounds) as (stub, scraper):
         first = stub.GetFib(number(LONG))
-        await processes.next()
+        process = await processes.next()
         await refusal_of(stub.GetFib(number(LONG - 1)))
         await refusal_of(stub.StreamRange(fib_pb2.StreamRangeRequest(start=1, count=1)).read())
         scrape = await scraper()
         await cancelled(first)
+        await seconds_to_end(process)
 
     # The second is refused as a further one that lasts, before it comes to the workers.
     assert scrape.value("rpc_server_shed_total", kind="lasting_calls") == 2
