@@ -21,7 +21,7 @@ RUN python -m pip --python /opt/venv/bin/python install --no-deps --no-build-iso
 FROM locked AS dependencies
 # `pip check` stops the build when one of these is needed after all.
 RUN python -m pip --python /opt/venv/bin/python uninstall --quiet --yes \
-        hatchling packaging pathspec pluggy supervisor tomlkit trove-classifiers \
+        hatchling pathspec pluggy supervisor tomlkit trove-classifiers \
     && python -m pip --python /opt/venv/bin/python check
 
 # ---- what runs --------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What keeps the gateway from answering, as facts; problems.py says them to the client."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import grpc
 from google.rpc.status_pb2 import Status
@@ -38,13 +38,12 @@ class TooManyStreams(Exception):
 
 
 class RateLimited(Exception):
-    """A client asks more often than it may. `fields` are the HTTP fields that tell its limits."""
+    """A client asks more often than it may."""
 
-    def __init__(self, rate: str, *, retry_after_seconds: int, fields: Mapping[str, str]) -> None:
+    def __init__(self, rate: str, *, retry_after_seconds: int) -> None:
         super().__init__(f"more requests came from this client than {rate} allows")
         self.rate = rate
         self.retry_after_seconds = retry_after_seconds
-        self.fields = fields
 
 
 class DeadlineExceeded(Exception):

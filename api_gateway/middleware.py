@@ -31,6 +31,7 @@ _HEADER = HEADER.lower().encode()
 _DEADLINE_HEADER = deadlines.HEADER.lower().encode()
 _FACTS_KEY = "api_gateway.facts"
 _CLOSE = (b"connection", b"close")
+_FIELDS_KEY = "api_gateway.fields"
 _LEAST_FAILURE = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
@@ -40,6 +41,11 @@ def note(scope: Scope, **facts: Any) -> None:
     For a layer that is given the scope of RequestLayer itself; a router hands on a copy.
     """
     scope.setdefault(_FACTS_KEY, {}).update(facts)
+
+
+def add_fields(scope: Scope, *fields: tuple[bytes, bytes]) -> None:
+    """Adds header fields to the answer, whatever it will be. For the same layers."""
+    scope[_FIELDS_KEY].extend(fields)
 
 
 class RequestLayer:
@@ -78,6 +84,7 @@ class RequestLayer:
             scope = {**scope, "method": "GET", HEAD_KEY: True}
         # A body that is sent in chunks is cut off by the app, which would answer this one in plain text.
         app = problems.body_too_long() if exchange.body_bytes > problems.MAX_BODY_BYTES else self._app
+        scope[_FIELDS_KEY] = exchange.fields
         try:
             if exchange.timeout is not None:
                 deadlines.take(exchange.timeout, max_seconds=self._max_deadline_seconds)
@@ -113,7 +120,6 @@ class _Exchange:
 
     def __init__(self, scope: Scope, send: Send, security_headers: SecurityHeaders, draining: asyncio.Event) -> None:
         self._send = send
-        self._security_fields = security_headers.of(scope["path"])
         self._draining = draining
         self.head = scope["method"] == "HEAD"
         self.status = 0
@@ -128,6 +134,7 @@ class _Exchange:
             elif name == _DEADLINE_HEADER:
                 self.timeout = value
         self.request_id = self.request_id or new_request_id()
+        self.fields = [(_HEADER, self.request_id.encode()), *security_headers.of(scope["path"])]
 
     @property
     def failed(self) -> bool:
@@ -136,8 +143,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = (_HEADER, self.request_id.encode())
-            message["headers"] = [*message.get("headers", ()), own, *self._security_fields]
+            message["headers"] = [*message.get("headers", ()), *self.fields]
             if self._draining.is_set():
                 message["headers"].append(_CLOSE)
         elif self.head and message["type"] == "http.response.body":

@@ -142,9 +142,7 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     ServiceUnavailable: lambda error: problem(503, str(error)),
     TimeoutOutOfBounds: _timeout_out_of_bounds,
     TooManyStreams: lambda error: problem(503, str(error)),
-    RateLimited: lambda error: problem(
-        429, str(error), headers={"Retry-After": str(error.retry_after_seconds), **error.fields}
-    ),
+    RateLimited: lambda error: problem(429, str(error), headers={"Retry-After": str(error.retry_after_seconds)}),
     DeadlineExceeded: lambda error: problem(504, str(error)),
     ClientGone: lambda _: problem(CLIENT_CLOSED_REQUEST),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from limits import RateLimitItem
 from limits.aio.storage import Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_gateway.errors import RateLimited
 from api_gateway.http_counts import HttpCounts
-from api_gateway.middleware import PROBED
+from api_gateway.middleware import PROBED, add_fields
 from api_gateway.rates import rate_name
 
 
@@ -51,18 +51,11 @@ class RateLimitLayer:
         client = self._client_of(scope)
         exceeded = await self._exceeded(client)
         limit, wait_seconds = await self._left(client)
+        add_fields(scope, (b"ratelimit", limit.encode()), (b"ratelimit-policy", self._policy.encode()))
         if exceeded:
             self._counts.refused["rate_limit"] += 1
-            fields = {"RateLimit": limit, "RateLimit-Policy": self._policy}
-            raise RateLimited(exceeded, retry_after_seconds=wait_seconds, fields=fields)
-        raw_fields = ((b"ratelimit", limit.encode()), (b"ratelimit-policy", self._policy.encode()))
-
-        async def send_with_fields(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *raw_fields]
-            await send(message)
-
-        await self._app(scope, receive, send_with_fields)
+            raise RateLimited(exceeded, retry_after_seconds=wait_seconds)
+        await self._app(scope, receive, send)
 
     async def _exceeded(self, client: str) -> str | None:
         """Counts the request, and names the first rate that has no room for it."""

@@ -30,7 +30,12 @@ async def serve() -> None:
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("fibonacci.Fibonacci", {"GetFib": method})])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    started = {"event": "service.started", "port": port, "timestamp": datetime.now(UTC).isoformat()}
+    started = {
+        "event": "service.started",
+        "host": "127.0.0.1",
+        "port": port,
+        "timestamp": datetime.now(UTC).isoformat(),
+    }
     print(json.dumps(started), flush=True)
     await server.wait_for_termination()
 

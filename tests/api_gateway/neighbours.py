@@ -18,6 +18,7 @@ from fibonacci_service.sequence import SMALL, fibonacci
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
 from service_kit.pb.stats import stats_pb2, stats_pb2_grpc
 from service_kit.request_id import METADATA_KEY
+from tests.grpc_options import SERVER_OPTIONS
 
 #: What a tiny service does before it answers well; it may fail, wait or raise.
 Before = Callable[[Any], Awaitable[None]]
@@ -201,7 +202,7 @@ class TinyStats(stats_pb2_grpc.StatsServicer):
 @asynccontextmanager
 async def serving(servicer: TinyFibonacci | TinyStats, *, target: str = "127.0.0.1:0") -> AsyncIterator[str]:
     """Serves a tiny service over real gRPC, and yields its target."""
-    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     if isinstance(servicer, TinyFibonacci):
         fib_pb2_grpc.add_FibonacciServicer_to_server(servicer, server)
     else:

@@ -13,6 +13,7 @@ from google.protobuf.empty_pb2 import Empty
 from api_gateway.app import running
 from api_gateway.settings import Settings
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
+from tests.grpc_options import SERVER_OPTIONS
 
 #: The first indices that leave as a stream, in digits and in bytes.
 LARGE_N = 5_020_000
@@ -151,7 +152,7 @@ class StreamingFibonacci(fib_pb2_grpc.FibonacciServicer):
 @asynccontextmanager
 async def gateway_before(servicer: StreamingFibonacci, **settings: Any) -> AsyncIterator[int]:
     """The real gateway before the tiny service; yields its port."""
-    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     fib_pb2_grpc.add_FibonacciServicer_to_server(servicer, server)
     target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from tests.api_gateway.neighbours import Gate, TinyFibonacci, gateway_to, until_ready
+from api_gateway.deadlines import HEADER
+from tests.api_gateway.neighbours import Gate, TinyFibonacci, gateway_to, hang, until_ready
 
 LOOPBACK = "127.0.0.0/8, ::1"
 #: Beyond what one connection may send ahead of its answers, the gateway takes no more of them.
@@ -49,6 +50,14 @@ async def test_every_answer_tells_what_is_left_of_each_rate() -> None:
             assert told["3000/day"]["r"] == 2_999 - left
             assert 0 <= told["1000/minute"]["t"] <= 60
             assert 0 <= told["3000/day"]["t"] <= 86_400
+
+
+async def test_a_failure_tells_what_is_left_too() -> None:
+    async with gateway_to(TinyFibonacci(hang), rate_limit="1000/day") as client:
+        await until_ready(client)
+        response = await client.head("/fib?n=10", headers={HEADER: "1"})
+    assert response.status_code == 504
+    assert limits(response)["1000/day"]["r"] < 1_000
 
 
 async def test_beyond_the_limit_a_request_is_a_problem_that_says_when_to_ask_again() -> None:

@@ -9,6 +9,7 @@ import grpc
 
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2
+from tests.grpc_options import SERVER_OPTIONS
 
 #: What answers one batch; it may wait, or abort the call.
 Script = Callable[[stats_pb2.RecordRequest, Any], Awaitable[None]]
@@ -106,7 +107,7 @@ class Gate:
 @asynccontextmanager
 async def listening(servicer: ScriptedStats, address: str) -> AsyncIterator[int]:
     """Serves on the address, and yields the port."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     record_no = grpc.unary_unary_rpc_method_handler(
         servicer.RecordNo,
         request_deserializer=stats_pb2.RecordRequest.FromString,

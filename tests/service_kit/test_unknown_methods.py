@@ -37,7 +37,7 @@ async def test_a_method_that_nobody_has_is_unimplemented(method: str) -> None:
         channel: Any = client.channel  # the bytes go as they are
         for _ in range(2):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await channel.unary_unary(method)(b"")
+                await channel.unary_unary(method)(b"", wait_for_ready=True)
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
         assert await client.ask(21) == 42
 

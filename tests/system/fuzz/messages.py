@@ -10,9 +10,11 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 
+from fibonacci_service import app as fibonacci_app
 from service_kit.pb.fibonacci import fib_pb2
 from service_kit.pb.stats import stats_pb2
 from service_kit.pb.stats.stats_pb2 import NumberRecord, RecordRequest
+from stats_service import app as stats_app
 from tests.system.fuzz.mutations import EDGES, mutated
 
 #: Both services, and on each of their ports that of health checks.
@@ -25,7 +27,8 @@ _METHODS: tuple[tuple[str, MethodDescriptor], ...] = tuple(
 )
 _NO_LIST = "/grpc.health.v1.Health/List"
 _UNKNOWN = ("/fibonacci.Fibonacci/GetFibs", "/stats.Stats/", "/", "/a/b/c", "/\x7f/" + "m" * 300, "/grpc.Nothing/Here")
-#: A message may have 4 MiB.
+_MAX_REQUEST_BYTES = {"fibonacci": fibonacci_app.MAX_REQUEST_BYTES, "stats": stats_app.MAX_REQUEST_BYTES}
+#: More than any of them may have.
 _OVERSIZED = b"\xfa\x7f" + b"\x80\x80\xc0\x02" + bytes(5 << 20)  # a field of the number 2,047, which nobody knows
 
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -59,7 +62,7 @@ class Call:
 
     @property
     def is_oversized(self) -> bool:
-        return any(len(request) > 4 << 20 for request in self.requests) or any(
+        return any(len(request) > _MAX_REQUEST_BYTES[self.service] for request in self.requests) or any(
             len(pair[1]) > 4_000 for pair in self.metadata
         )
 
