@@ -9,6 +9,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from service_kit.metrics import PATH
+
 
 class Scrape:
     def __init__(self, text: str) -> None:
@@ -46,6 +48,11 @@ class Scraper:
             return scrape
 
 
+def scraper_of(client: httpx.AsyncClient) -> Scraper:
+    """Of the gateway that the client is connected to."""
+    return Scraper(f"{client.base_url}{PATH}")
+
+
 @asynccontextmanager
 async def scraped(
     running: Callable[[Any], AbstractAsyncContextManager[int]], settings: Any
@@ -54,4 +61,4 @@ async def scraped(
     with capture_logs() as lines:
         async with running(settings) as port:
             [started] = [line for line in lines if line["event"] == "metrics.started"]
-            yield port, Scraper(f"http://{started['host']}:{started['port']}/metrics")
+            yield port, Scraper(f"http://{started['host']}:{started['port']}{PATH}")

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,10 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from api_gateway.circuit_breaker import FAILURES_TO_OPEN
-from api_gateway.http_protocol import MAX_HEADER_BYTES, MAX_SENT_AHEAD, MAX_URL_BYTES
 from service_kit.metrics import PATH
-from tests.api_gateway.certified import client_of, context, serving
-from tests.api_gateway.connections import HEAD, address, answer_to, asking_for, connected
+from tests.api_gateway.connections import answer_to
 from tests.api_gateway.neighbours import (
     Gate,
     TinyFibonacci,
@@ -26,23 +23,11 @@ from tests.api_gateway.neighbours import (
     hang,
     until_ready,
 )
-from tests.api_gateway.streaming_neighbour import MAX_N, StreamingFibonacci, client_before
 from tests.api_gateway.watching_neighbour import WatchingStats
-from tests.scrapes import Scrape, Scraper
-from tests.slow_clients import connected_with_a_small_window, seconds_until_broken
-from tests.tls.authority import Authority
+from tests.scrapes import scraper_of
 
 DURATION = "http_server_request_duration_seconds"
-REFUSED = "http_server_refused_total"
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
-
-
-def scraper_of(client: httpx.AsyncClient) -> Scraper:
-    return Scraper(f"{client.base_url}{PATH}")
-
-
-async def scrape(client: httpx.AsyncClient) -> Scrape:
-    return await scraper_of(client)()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +47,7 @@ async def scrape(client: httpx.AsyncClient) -> Scrape:
 async def test_requests_are_told_by_method_route_and_status(method: str, path: str, route: str, status: int) -> None:
     async with gateway_to(TinyFibonacci()) as client:
         await client.request(method, path)
-        told = await scrape(client)
+        told = await scraper_of(client)()
 
     labels = {"http_request_method": method, "http_route": route, "http_response_status_code": str(status)}
     assert told.value(f"{DURATION}_count", **labels) == 1
@@ -74,7 +59,7 @@ async def test_requests_are_told_by_method_route_and_status(method: str, path: s
 async def test_a_method_that_nobody_knows_is_other() -> None:
     async with gateway_to(TinyFibonacci()) as client:
         await answer_to(client, b"MKCOL /fib HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
-        told = await scrape(client)
+        told = await scraper_of(client)()
 
     assert told.value(f"{DURATION}_count", http_request_method="_OTHER", http_route="/fib") == 1
 
@@ -86,82 +71,6 @@ async def test_a_request_whose_client_went_away_is_told() -> None:
         told = await scraper_of(client).until(f"{DURATION}_count", 1, http_route="/fib")
 
     assert told.value("http_server_active_requests") == 1  # which is the scrape
-
-
-async def test_what_is_in_flight_is_told_and_what_was_refused_for_it() -> None:
-    gate = Gate()
-    async with gateway_to(TinyFibonacci(gate), max_in_flight=1) as client:
-        await until_ready(client)
-        waiting = asyncio.create_task(client.get("/fib?n=5000"))
-        await gate.holds(1)
-        assert (await client.get("/fib?n=5001")).status_code == 503
-        told = await scrape(client)
-        gate.open()
-        await waiting
-
-    assert told.value("http_server_active_requests") == 2
-    assert told.value("http_server_connections") >= 2
-    assert told.value(REFUSED, reason="in_flight") == 1
-    assert told.value(f"{DURATION}_count", http_route="/fib") == 0
-
-
-@pytest.mark.parametrize(
-    ("reason", "request_bytes"),
-    [
-        ("malformed", b"nonsense\r\n\r\n"),
-        ("url_too_long", b"GET /" + b"x" * MAX_URL_BYTES + b" HTTP/1.1\r\n\r\n"),
-        ("headers_too_large", HEAD + b"X-Large: %b\r\n\r\n" % (b"x" * MAX_HEADER_BYTES)),
-        ("sent_ahead", (HEAD + b"\r\n") * (MAX_SENT_AHEAD + 10)),
-        ("request_too_slow", HEAD),
-    ],
-)
-async def test_what_a_connection_was_refused_for_is_told(reason: str, request_bytes: bytes) -> None:
-    async with gateway_to(TinyFibonacci(), receive_timeout_seconds=0.5) as client:
-        await answer_to(client, request_bytes)
-        told = await scrape(client)
-
-    assert told.value(REFUSED, reason=reason) == 1
-    assert told.value(REFUSED) == 1
-
-
-async def test_a_connection_too_many_is_told() -> None:
-    async with gateway_to(TinyFibonacci(), max_connections=2) as client:
-        async with connected(client), connected(client):
-            await answer_to(client, b"")
-        told = await scraper_of(client).until("http_server_connections", 1)
-
-    assert told.value(REFUSED, reason="connections") == 1
-
-
-async def test_a_client_that_does_not_read_is_told() -> None:
-    async with client_before(StreamingFibonacci(), send_timeout_seconds=0.5) as client:
-        async with connected_with_a_small_window(*address(client)) as connection:
-            connection.send(asking_for(MAX_N))
-            await seconds_until_broken([connection])
-        told = await scrape(client)
-
-    assert told.value(REFUSED, reason="reader_too_slow") == 1
-
-
-async def test_a_client_without_an_admitted_name_is_told(tmp_path: Path) -> None:
-    ours = Authority(tmp_path)
-    async with serving(ours, client_ca=str(ours.file), names="scraper") as url:
-        async with client_of(url, context(ours, ours.issue("stranger"))) as stranger:
-            assert (await stranger.get("/livez")).status_code == 403
-        async with client_of(url, context(ours, ours.issue("scraper"))) as client:
-            told = Scrape((await client.get(PATH)).text)
-
-    assert told.value(REFUSED, reason="client_not_admitted") == 1
-
-
-async def test_requests_beyond_the_rate_limit_are_told() -> None:
-    async with gateway_to(TinyFibonacci(), rate_limit="1/day") as client:
-        for _ in range(3):
-            await client.get("/fib?n=10")
-        told = await scrape(client)
-
-    assert told.value(REFUSED, reason="rate_limit") == 2
-    assert told.value(f"{DURATION}_count", http_route="/fib", http_response_status_code="429") == 2
 
 
 async def test_batches_are_told_by_their_size_and_what_waits_for_one() -> None:
@@ -177,7 +86,7 @@ async def test_batches_are_told_by_their_size_and_what_waits_for_one() -> None:
         assert (await client.get("/fib?n=8")).status_code == 503
         gate.open()
         await asyncio.gather(*tasks)
-        told = await scrape(client)
+        told = await scraper_of(client)()
 
     assert waiting.value("gateway_batch_requests_count") == 2
     assert told.value("gateway_batch_requests_sum") == 7
@@ -201,7 +110,7 @@ async def test_attempts_are_told_by_callee_and_status_code_and_retries(
 ) -> None:
     async with gateway_to(service(failing(UNAVAILABLE, times=2))) as client:
         assert (await client.get(path)).status_code == 200
-        told = await scrape(client)
+        told = await scraper_of(client)()
 
     attempts = "rpc_client_attempt_duration_seconds_count"
     assert told.value(attempts, callee=callee, rpc_response_status_code="UNAVAILABLE") == 2
@@ -225,7 +134,7 @@ async def test_retries_beyond_the_budget_are_told() -> None:
     async with gateway_to(TinyFibonacci(failing(UNAVAILABLE))) as client:
         await until_ready(client)
         async with asyncio.timeout(30):
-            while (told := await scrape(client)).value("rpc_client_retries_refused_total") == 0:
+            while (told := await scraper_of(client)()).value("rpc_client_retries_refused_total") == 0:
                 await asyncio.gather(*(client.get(f"/fib?n={5000 + n}") for n in range(60)))
 
     assert told.value("rpc_client_retries_refused_total", callee="stats_service") == 0
@@ -234,10 +143,10 @@ async def test_retries_beyond_the_budget_are_told() -> None:
 
 async def test_the_circuit_breaker_is_told(absent: str) -> None:
     async with gateway(fibonacci_target=absent, stats_target=absent, deadline_seconds=0.05) as client:
-        before = await scrape(client)
+        before = await scraper_of(client)()
         for _ in range(FAILURES_TO_OPEN + 1):
             assert (await client.get("/stats")).status_code == 503
-        told = await scrape(client)
+        told = await scraper_of(client)()
 
     assert before.value("rpc_client_circuit_open", callee="stats_service") == 0
     assert told.value("rpc_client_circuit_open", callee="stats_service") == 1
@@ -248,7 +157,7 @@ async def test_readers_of_the_stream_are_told_and_those_that_were_refused() -> N
     async with gateway_to(WatchingStats(), max_streams=1) as client:
         async with client.stream("GET", "/stats/stream"):
             assert (await client.get("/stats/stream")).status_code == 503
-            told = await scrape(client)
+            told = await scraper_of(client)()
         await scraper_of(client).until("gateway_stats_streams", 0)
 
     assert told.value("gateway_stats_streams") == 1
@@ -301,11 +210,11 @@ async def test_no_number_no_path_and_no_id_makes_a_series_of_its_own() -> None:
 
     async with gateway_to(TinyFibonacci()) as client:
         await ask(client, 0)
-        await scrape(client)  # which is a request itself
-        before = await scrape(client)
+        await scraper_of(client)()  # which is a request itself
+        before = await scraper_of(client)()
         for number in range(1, 60):
             await ask(client, number)
-        after = await scrape(client)
+        after = await scraper_of(client)()
 
     assert after.value(f"{DURATION}_count", http_route="/fib") >= 60
     assert after.series == before.series
