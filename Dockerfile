@@ -34,8 +34,10 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONSAFEPATH=1 \
     STATS_LISTEN_HOST=0.0.0.0 \
+    STATS_METRICS_HOST=0.0.0.0 \
     STATS_DATABASE_URL=sqlite:////data/stats.sqlite3 \
     FIBONACCI_LISTEN_HOST=0.0.0.0 \
+    FIBONACCI_METRICS_HOST=0.0.0.0 \
     GATEWAY_LISTEN_HOST=0.0.0.0
 # The one place that is written to. A new named volume takes over this owner.
 RUN install --directory --owner=10001 --group=10001 --mode=0750 /data
@@ -48,7 +50,7 @@ RUN python -c "import api_gateway.__main__, fibonacci_service.__main__, stats_se
         stats_service.backup, stats_service.store_postgresql, alembic.command"
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001
-EXPOSE 3002 5001 5002
+EXPOSE 3002 5001 5002 9101 9102
 # The service is process 1 and handles SIGTERM itself.
 ENTRYPOINT ["python", "-m"]
 CMD ["api_gateway"]

@@ -13,14 +13,17 @@ from api_gateway.coalescer import EXCHANGES, Coalescer
 from api_gateway.exchange import Exchange
 from api_gateway.faults import protocol_of
 from api_gateway.fibonacci_client import FibonacciClient
+from api_gateway.http_counts import HttpCounts, RouteTemplates, documented_templates
 from api_gateway.http_server import serving
 from api_gateway.layers import layered
+from api_gateway.metrics import register
 from api_gateway.queries import refuse_repeated_parameters
 from api_gateway.retries import Caller
 from api_gateway.routes.batches import batch_routes
 from api_gateway.routes.descriptions import description_routes
 from api_gateway.routes.fibonacci import fibonacci_routes
 from api_gateway.routes.health import health_routes
+from api_gateway.routes.metrics import metrics_routes
 from api_gateway.routes.ranges import range_routes
 from api_gateway.routes.residues import residue_routes
 from api_gateway.routes.stats import stats_routes
@@ -29,6 +32,8 @@ from api_gateway.schemas import Problem
 from api_gateway.settings import Settings
 from api_gateway.stats_client import StatsClient
 from service_kit.grpc_channel import open_channel
+from service_kit.loop_lag import measuring_lag
+from service_kit.metrics import Metrics
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from service_kit.tls import calling_tls, listening_tls
@@ -45,12 +50,16 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         open_channel(settings.stats_target, tls=calling_tls(settings, "stats")) as to_stats,
     ):
         draining = asyncio.Event()
-        fibonacci = fibonacci_client(settings, to_fibonacci)
-        app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
-        served = await layered(app, settings, draining=draining)
+        metrics = Metrics(service="api_gateway")
+        fibonacci, stats = fibonacci_client(settings, to_fibonacci), stats_client(settings, to_stats)
+        app = create_app(fibonacci=fibonacci, stats=stats, metrics=metrics, draining=draining)
+        counts = HttpCounts(RouteTemplates(documented_templates(app)))
+        register(metrics, http=counts, fibonacci=fibonacci, stats=stats)
+        served = await layered(app, settings, counts=counts, draining=draining)
         async with (
+            measuring_lag(metrics),
             fibonacci.coalescer,
-            serving(served, settings, certificates=certificates, protocol=protocol_of(settings)) as port,
+            serving(served, settings, counts=counts, certificates=certificates, protocol=protocol_of(settings)) as port,
         ):
             try:
                 yield port
@@ -59,7 +68,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
                 await asyncio.sleep(settings.drain_delay_seconds)
 
 
-def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyncio.Event) -> FastAPI:
+def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, metrics: Metrics, draining: asyncio.Event) -> FastAPI:
     app = FastAPI(
         title="Exact Fibonacci",
         description=DESCRIPTION,
@@ -84,6 +93,7 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
         health_routes(fibonacci=fibonacci, stats=stats, draining=draining.is_set),
         dependencies=[Depends(refuse_repeated_parameters)],
     )
+    app.include_router(metrics_routes(metrics))
     app.include_router(batch_routes(fibonacci), responses=problems.TOO_MANY_REQUESTS)
     problems.install(app)
     return app

@@ -29,6 +29,12 @@ class CircuitBreaker:
         self._failures = 0
         self._opened_at: float | None = None
         self._trying = False
+        self.refused = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Half-open too."""
+        return self._opened_at is not None
 
     @contextmanager
     def call(self, *, telling: bool = True) -> Iterator[None]:
@@ -56,6 +62,7 @@ class CircuitBreaker:
 
     def _begin_trial(self, opened_at: float) -> None:
         if self._trying or self._clock() < opened_at + OPEN_SECONDS:
+            self.refused += 1
             raise ServiceUnavailable(self._service)
         self._trying = True
 

@@ -36,6 +36,7 @@ def admitting(protocol: type[HttpToolsProtocol], names: frozenset[str]) -> type[
             shown = _names(transport.get_extra_info("ssl_object"))
             if names.isdisjoint(shown):
                 log.warning("client.refused", client_names=sorted(shown)[:MAX_LOGGED_NAMES])
+                self.counts.refused["client_not_admitted"] += 1
                 self.app = _forbidden
 
     return Admitting if names else protocol

@@ -16,6 +16,7 @@ from api_gateway.errors import ServiceUnavailable, UpstreamError
 from api_gateway.exchange import Exchange
 from api_gateway.retries import Caller
 from service_kit.lifecycle import supervise
+from service_kit.metrics import Histogram
 from service_kit.pb.fibonacci.fib_pb2 import Encoding, ExchangeFibRequest, ExchangeFibResponse
 from service_kit.request_id import current_request_id
 
@@ -26,6 +27,7 @@ EXCHANGES = 2
 #: How often deadlines are looked at, for a timer for each request would cost 3 us, and whether requests wait behind a
 #: slow answer.
 SWEEP_SECONDS = 0.01
+_SIZE_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +51,12 @@ class Coalescer:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._sequence = itertools.count(1)
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self.batch_sizes = Histogram(_SIZE_BOUNDS)
+        self.refused = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     def ask(self, n: int, encoding: Encoding.ValueType) -> "asyncio.Future[bytes]":
         """F(n), encoded, to be awaited; one that is cancelled before its batch leaves is not sent.
@@ -56,6 +64,7 @@ class Coalescer:
         Raises ServiceUnavailable where too many wait; the answer may raise that too, UpstreamError or DeadlineExceeded.
         """
         if len(self._waiting) >= self._max_waiting:
+            self.refused += 1
             raise ServiceUnavailable(self._caller.service)
         deadline = self._loop.time() + self._caller.deadline_seconds
         asked = _Asked(n, encoding, current_request_id.get(), deadline, self._loop.create_future())
@@ -114,6 +123,7 @@ class Coalescer:
             encodings=[asked.encoding for asked in batch],
             request_ids=[asked.request_id for asked in batch],
         )
+        self.batch_sizes.observe(len(batch))
         self._under_way.append(batch)
         try:
             response = await self._caller.call(lambda _: exchange.answer(request), deadline=batch[-1].deadline)

@@ -40,7 +40,7 @@ class FibonacciClient:
         self, *, stub: "FibonacciAsyncStub", caller: Caller, coalescer: Coalescer, stall_seconds: float
     ) -> None:
         self._stub = stub
-        self._caller = caller
+        self.caller = caller
         self.coalescer = coalescer
         self._stall_seconds = stall_seconds
 
@@ -50,7 +50,7 @@ class FibonacciClient:
         coalesced = n <= COALESCED_MAX_N and current_deadline.get() is None
         value = await (self.coalescer.ask(n, encoding) if coalesced else self._get_alone(n, encoding))
         if not (value.isdigit() if encoding == DECIMAL else value):
-            raise ValueError(f"{self._caller.service} answered F({n}) with what is no number")
+            raise ValueError(f"{self.caller.service} answered F({n}) with what is no number")
         return value
 
     async def stream(self, n: int, encoding: Encoding.ValueType, *, offset: int = 0, length: int = 0) -> NumberStream:
@@ -59,7 +59,7 @@ class FibonacciClient:
         The deadline and the retries end with the first piece. Raises what `get` raises. The caller closes the stream.
         """
         request = StreamFibRequest(n=n, encoding=encoding, offset=offset, length=length)
-        return await self._caller.call(lambda _deadline: self._open_stream(request))
+        return await self.caller.call(lambda _deadline: self._open_stream(request))
 
     async def get_each(self, indices: Sequence[int], *, field: str) -> list[str]:
         """The digits of several numbers, in order: all of them, or the first error. Raises what `get` raises.
@@ -76,7 +76,7 @@ class FibonacciClient:
                 raise error.at(field) from None
             return [_digits(result, f"{field}[{position}]") for position, result in enumerate(response.results)]
 
-        return await self._caller.call(attempt)
+        return await self.caller.call(attempt)
 
     async def residue(self, n: str, modulus: str) -> str:
         """F(n) modulo a number; all in decimal digits. Raises what `get` raises."""
@@ -104,20 +104,20 @@ class FibonacciClient:
         Raises what `get` raises. The caller closes the stream.
         """
         request = StreamRangeRequest(start=start, count=count)
-        return await self._caller.call(lambda _deadline: self._open_range(request))
+        return await self.caller.call(lambda _deadline: self._open_range(request))
 
     async def _open_range(self, request: StreamRangeRequest) -> RangeStream:
         call = self._stub.StreamRange(request, wait_for_ready=True, metadata=metadata())
-        stream = RangeStream(call, request, service=self._caller.service, stall_seconds=self._stall_seconds)
+        stream = RangeStream(call, request, service=self.caller.service, stall_seconds=self._stall_seconds)
         return await opened(stream)
 
     async def _call(self, method: Callable[..., Awaitable[T]], request: Message) -> T:
-        return await self._caller.call(lambda deadline: answered(method, request, deadline))
+        return await self.caller.call(lambda deadline: answered(method, request, deadline))
 
     async def _open_stream(self, request: StreamFibRequest) -> NumberStream:
         # gRPC would apply a timeout to the whole call and cut off a client that reads slowly.
         call = self._stub.StreamFib(request, wait_for_ready=True, metadata=metadata())
-        stream = NumberStream(call, request, service=self._caller.service, stall_seconds=self._stall_seconds)
+        stream = NumberStream(call, request, service=self.caller.service, stall_seconds=self._stall_seconds)
         return await opened(stream)
 
     async def _get_alone(self, n: int, encoding: Encoding.ValueType) -> bytes:
@@ -125,7 +125,7 @@ class FibonacciClient:
         return response.value
 
     def connected(self) -> bool:
-        return self._caller.connected()
+        return self.caller.connected()
 
 
 def _digits(result: BatchGetFibResult, place: str) -> str:

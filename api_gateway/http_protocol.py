@@ -1,8 +1,6 @@
 """HTTP/1.1 on one connection, as uvicorn speaks it, with bounds on what a client may send and how long it may take."""
 
 import contextvars
-import socket
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,8 +8,10 @@ from typing import Any, cast
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from api_gateway.http_counts import HttpCounts, Reason
 from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
+from service_kit.connections import break_off
 from service_kit.request_id import current_request_id, new_request_id
 
 #: A batch of a thousand indices is 10 kB of URL.
@@ -22,13 +22,26 @@ MAX_HEADERS = 100
 MAX_SENT_AHEAD = 16
 #: What a client has to take of an answer in each `send_seconds`.
 TAKEN_BYTES = 64 << 10
-#: `struct linger`: the kernel drops what it has not sent, where it would keep it for a client that does not read.
-_NO_LINGERING = struct.pack("ii", 1, 0)
 
-_MALFORMED = (400, "The request is not well-formed HTTP/1.1; a URL has to be percent-encoded ASCII.")
-_URL_TOO_LONG = (414, f"The URL must have at most {MAX_URL_BYTES} bytes.")
-_HEADERS_TOO_LARGE = (431, f"The header fields must be at most {MAX_HEADERS}, with {MAX_HEADER_BYTES} bytes in all.")
-_TOO_SLOW = (408, "The request did not arrive in time.")
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    reason: Reason
+    status: int
+    detail: str
+
+
+_MALFORMED = _Refusal(
+    "malformed", 400, "The request is not well-formed HTTP/1.1; a URL has to be percent-encoded ASCII."
+)
+_URL_TOO_LONG = _Refusal("url_too_long", 414, f"The URL must have at most {MAX_URL_BYTES} bytes.")
+_HEADERS_TOO_LARGE = _Refusal(
+    "headers_too_large",
+    431,
+    f"The header fields must be at most {MAX_HEADERS}, with {MAX_HEADER_BYTES} bytes in all.",
+)
+_SENT_AHEAD = _Refusal("sent_ahead", 400, f"At most {MAX_SENT_AHEAD} requests may be sent ahead of their answers.")
+_TOO_SLOW = _Refusal("request_too_slow", 408, "The request did not arrive in time.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +60,10 @@ class _Refused(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """Times are those of the loop's clock; `end_slow_connections` looks at them, so that a request sets no timer."""
 
-    def __init__(self, *arguments: Any, bounds: Bounds, **named: Any) -> None:
+    def __init__(self, *arguments: Any, bounds: Bounds, counts: HttpCounts, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._bounds = bounds
+        self.counts = counts
         self._refusal = _MALFORMED
         self._answering: RequestResponseCycle | None = None
         self._header_bytes = 0
@@ -60,12 +74,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._awaited_since = self.loop.time()
+        self.counts.connections += 1
         if len(self.connections) > self._bounds.connections:
-            self._refuse(503, f"{self._bounds.connections} connections are open already.")
+            detail = f"{self._bounds.connections} connections are open already."
+            self._refuse(_Refusal("connections", 503, detail))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Uvicorn tells only the newest request that its client is gone, and the one being answered may be older."""
         super().connection_lost(exc)
+        self.counts.connections -= 1
         self.pipeline.clear()
         if self._answering is not None:
             self._answering.disconnected = True
@@ -90,6 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= MAX_SENT_AHEAD:
+            self._refusal = _SENT_AHEAD
             raise _Refused  # the answers to those before are the last ones on this connection
         super().on_headers_complete()
 
@@ -118,7 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP, or too much of it, gets a problem too, where uvicorn answers in plain text."""
-        self._refuse(*self._refusal)
+        self._refuse(self._refusal)
 
     def end_if_too_slow(self, now: float) -> None:
         """Ends the connection where the client has owed bytes, or the taking of bytes, for too long."""
@@ -128,7 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self.transport.is_closing() or self.transport.get_write_buffer_size():
                 self._reset()  # it does not read the answer before
             elif self._began():
-                self._refuse(*_TOO_SLOW)
+                self._refuse(_TOO_SLOW)
             else:
                 self.transport.close()
 
@@ -140,21 +158,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._blocked_since, self._blocked_bytes = now, left
 
     def _reset(self) -> None:
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
-        self.transport.abort()
+        self.counts.refused["reader_too_slow"] += 1
+        break_off(self.transport)
 
     def _began(self) -> bool:
         """Whether a part of a request has arrived."""
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
-    def _refuse(self, status: int, detail: str) -> None:
+    def _refuse(self, refusal: _Refusal) -> None:
         """Answers and closes; where an earlier request is being answered, that answer is the last."""
+        self.counts.refused[refusal.reason] += 1
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
             return
-        response = contextvars.copy_context().run(_problem, status, detail)
+        response = contextvars.copy_context().run(_problem, refusal)
         lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, *FIELDS, (b"connection", b"close")))
-        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], b"".join(lines), bytes(response.body)))
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[refusal.status], b"".join(lines), bytes(response.body)))
         self.transport.close()
 
 
@@ -163,6 +182,6 @@ def end_slow_connections(connections: Iterable[Any], now: float) -> None:
         cast("BoundedProtocol", connection).end_if_too_slow(now)
 
 
-def _problem(status: int, detail: str) -> Response:
+def _problem(refusal: _Refusal) -> Response:
     current_request_id.set(new_request_id())
-    return problem(status, detail)
+    return problem(refusal.status, refusal.detail)

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api_gateway.client_certificates import admitting, newest_context
+from api_gateway.http_counts import HttpCounts
 from api_gateway.http_protocol import TAKEN_BYTES, BoundedProtocol, Bounds, end_slow_connections
 from api_gateway.settings import Settings
 from service_kit.lifecycle import bind_socket
@@ -58,6 +59,7 @@ async def serving(
     app: ASGIApp,
     settings: Settings,
     *,
+    counts: HttpCounts,
     certificates: Certificates | None = None,
     protocol: type[BoundedProtocol] = BoundedProtocol,
 ) -> AsyncIterator[int]:
@@ -74,7 +76,7 @@ async def serving(
     )
     config = uvicorn.Config(
         app,
-        http=partial(admitting(protocol, settings.admitted_names), bounds=bounds),  # type: ignore[arg-type,call-arg]
+        http=partial(admitting(protocol, settings.admitted_names), bounds=bounds, counts=counts),  # type: ignore[arg-type,call-arg]
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws="none",
         lifespan="off",

@@ -5,6 +5,7 @@ import contextvars
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api_gateway.http_counts import HttpCounts
 from api_gateway.middleware import PROBED
 from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
@@ -15,23 +16,24 @@ from service_kit.request_id import HEADER, current_request_id, new_request_id
 class InFlightLayer:
     """Around all that costs something, so that a refusal costs a small part of an answer. Health is never refused."""
 
-    def __init__(self, app: ASGIApp, *, max_requests: int) -> None:
+    def __init__(self, app: ASGIApp, *, counts: HttpCounts, max_requests: int) -> None:
         self._app = app
         self._max_requests = max_requests
-        self._requests = 0
+        self._counts = counts
         self._refusals = RefusalLog(refused="requests")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._requests >= self._max_requests and scope["path"] not in PROBED:
+        if self._counts.in_flight >= self._max_requests and scope["path"] not in PROBED:
             await self._refuse(scope, receive, send)
             return
-        self._requests += 1
+        self._counts.in_flight += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._requests -= 1
+            self._counts.in_flight -= 1
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._counts.refused["in_flight"] += 1
         self._refusals.count()
         response = contextvars.copy_context().run(_problem, self._max_requests)
         await response(scope, receive, send)

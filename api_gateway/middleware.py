@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_gateway import deadlines, problems
 from api_gateway.errors import BrokenOff
+from api_gateway.http_counts import HttpCounts
 from api_gateway.number_responses import HEAD_KEY
 from api_gateway.security_headers import SecurityHeaders
 from service_kit.logs import RequestLog
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 #: The most of a path or query that is logged.
 MAX_LOGGED = 200
 #: Asked as often as whatever watches over the process likes; only a refusal is worth a line.
-PROBED = frozenset({"/livez", "/readyz"})
+PROBED = frozenset({"/livez", "/readyz", "/metrics"})
 _HEADER = HEADER.lower().encode()
 _DEADLINE_HEADER = deadlines.HEADER.lower().encode()
 _FACTS_KEY = "api_gateway.facts"
@@ -58,12 +59,14 @@ class RequestLayer:
         self,
         app: ASGIApp,
         *,
+        counts: HttpCounts,
         request_log: RequestLog,
         security_headers: SecurityHeaders,
         max_deadline_seconds: float,
         draining: asyncio.Event,
     ) -> None:
         self._app = app
+        self._counts = counts
         self._max_deadline_seconds = max_deadline_seconds
         self._security_headers = security_headers
         self._request_log = request_log
@@ -74,6 +77,7 @@ class RequestLayer:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        method = scope["method"]
         exchange = _Exchange(scope, send, self._security_headers, self._draining)
         current_request_id.set(exchange.request_id)
         if exchange.head:
@@ -96,6 +100,7 @@ class RequestLayer:
             await self._fail(error, exchange, scope, receive)
         finally:
             seconds = time.perf_counter() - started
+            self._counts.served(method=method, path=scope["path"], status=exchange.status, seconds=seconds)
             facts = scope.get(_FACTS_KEY, {})
             if facts or self._request_log.wants(
                 request_id=exchange.request_id, failed=exchange.failed, seconds=seconds

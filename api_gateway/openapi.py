@@ -6,6 +6,7 @@ import json
 from api_gateway.app import create_app, fibonacci_client, stats_client
 from api_gateway.settings import Settings
 from service_kit.grpc_channel import open_channel
+from service_kit.metrics import Metrics
 
 
 async def document() -> str:
@@ -15,6 +16,7 @@ async def document() -> str:
         app = create_app(
             fibonacci=fibonacci_client(settings, to_fibonacci),
             stats=stats_client(settings, to_stats),
+            metrics=Metrics(service="api_gateway"),
             draining=asyncio.Event(),
         )
         return json.dumps(app.openapi(), indent=2, ensure_ascii=False)

@@ -13,6 +13,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_gateway.errors import RateLimited
+from api_gateway.http_counts import HttpCounts
 from api_gateway.middleware import PROBED, add_fields
 from api_gateway.rates import rate_name
 
@@ -25,10 +26,17 @@ class RateLimitLayer:
     """
 
     def __init__(
-        self, app: ASGIApp, *, rates: Sequence[RateLimitItem], client_of: Callable[[Scope], str], storage: Storage
+        self,
+        app: ASGIApp,
+        *,
+        counts: HttpCounts,
+        rates: Sequence[RateLimitItem],
+        client_of: Callable[[Scope], str],
+        storage: Storage,
     ) -> None:
         """The shortest window comes first: what its rate refuses is not counted by those of the longer ones."""
         self._app = app
+        self._counts = counts
         self._rates = {rate_name(rate): rate for rate in rates}
         self._client_of = client_of
         self._limiter = SlidingWindowCounterRateLimiter(storage)
@@ -45,6 +53,7 @@ class RateLimitLayer:
         limit, wait_seconds = await self._left(client)
         add_fields(scope, (b"ratelimit", limit.encode()), (b"ratelimit-policy", self._policy.encode()))
         if exceeded:
+            self._counts.refused["rate_limit"] += 1
             raise RateLimited(exceeded, retry_after_seconds=wait_seconds)
         await self._app(scope, receive, send)
 

@@ -1,6 +1,7 @@
 """One deadline over all attempts, which errors are worth another, and how many others there may be."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from api_gateway.deadlines import current_deadline
 from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, UpstreamError
 from api_gateway.retry_budget import RetryBudget
+from service_kit.metrics import Histograms
 
 log = structlog.get_logger()
 
@@ -28,6 +30,10 @@ class Caller:
         self._channel = channel
         self.deadline_seconds = deadline_seconds
         self._budget = RetryBudget()
+        #: By service and status code.
+        self.attempts = Histograms()
+        self.retries = 0
+        self.retries_refused = 0
 
     async def call(self, attempt: Callable[[float], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Runs `attempt(deadline)`, a time of the loop's clock, and again after an UNAVAILABLE.
@@ -59,7 +65,7 @@ class Caller:
     async def _with_retries(self, attempt: Callable[[float], Awaitable[T]], deadline: float) -> T:
         # Entering tenacity costs 25 us, about as much as the rest of a request, so the first attempt goes without.
         try:
-            return await attempt(deadline)
+            return await self._attempt(attempt, deadline)
         except UpstreamError as error:
             if not _is_unavailable(error):
                 raise
@@ -75,13 +81,31 @@ class Caller:
             with state:
                 if state.retry_state.attempt_number == 1:
                     raise first_error
-                return await attempt(deadline)
+                return await self._attempt(attempt, deadline)
         raise first_error  # not reached: the loop returns or raises
+
+    async def _attempt(self, attempt: Callable[[float], Awaitable[T]], deadline: float) -> T:
+        started = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED
+        try:
+            answer = await attempt(deadline)
+            code = grpc.StatusCode.OK
+        except UpstreamError as error:
+            code = error.code
+            raise
+        except Exception:
+            code = grpc.StatusCode.INTERNAL  # an answer that is none
+            raise
+        else:
+            return answer
+        finally:
+            self.attempts.observe((self.service, code.name), time.perf_counter() - started)
 
     def _may_retry(self, error: BaseException) -> bool:
         if not _is_unavailable(error):
             return False
         if not self._budget.take():
+            self.retries_refused += 1
             log.info("call.not_retried", callee=self.service, error=str(error))
             return False
         return True
@@ -91,6 +115,7 @@ class Caller:
         return DeadlineExceeded(self.service) if self.connected() else ServiceUnavailable(self.service)
 
     def _log_retry(self, state: RetryCallState) -> None:
+        self.retries += 1
         error = state.outcome.exception() if state.outcome else None
         log.info("call.retried", callee=self.service, attempt=state.attempt_number, error=str(error))
 

@@ -33,10 +33,11 @@ class StatsClient:
 
     def __init__(self, *, stub: "StatsAsyncStub", caller: Caller, max_streams: int) -> None:
         self._stub = stub
-        self._caller = caller
-        self._breaker = CircuitBreaker(service=caller.service)
+        self.caller = caller
+        self.breaker = CircuitBreaker(service=caller.service)
         self._max_streams = max_streams
-        self._streams = 0
+        self.streams = 0
+        self.streams_refused = 0
         self._page = ListStatsResponse()
         self._page_json = page_json(self._page)
 
@@ -69,9 +70,10 @@ class StatsClient:
 
         Raises what `list` raises, or TooManyStreams.
         """
-        if self._streams >= self._max_streams:
+        if self.streams >= self._max_streams:
+            self.streams_refused += 1
             raise TooManyStreams(self._max_streams)
-        self._streams += 1
+        self.streams += 1
         try:
             seconds, nanos = divmod(round(interval_seconds * 1e9), 10**9)
             interval = Duration(seconds=seconds, nanos=nanos)
@@ -82,22 +84,22 @@ class StatsClient:
             finally:
                 stream.close()
         finally:
-            self._streams -= 1
+            self.streams -= 1
 
     async def _open_stream(self, request: WatchStatsRequest) -> StatsStream:
         call = self._stub.WatchStats(request, wait_for_ready=True, metadata=metadata())
-        return await opened(StatsStream(call, service=self._caller.service))
+        return await opened(StatsStream(call, service=self.caller.service))
 
     async def _call(self, attempt: Callable[[float], Awaitable[T]]) -> T:
         try:
             # What has a deadline of its own may have been given too little time.
-            with self._breaker.call(telling=current_deadline.get() is None):
-                return await self._caller.call(attempt)
+            with self.breaker.call(telling=current_deadline.get() is None):
+                return await self.caller.call(attempt)
         except DeadlineExceeded as error:
             raise ServiceUnavailable(error.service) from error
 
     def connected(self) -> bool:
-        return self._caller.connected()
+        return self.caller.connected()
 
 
 def _as_asked(error: UpstreamError) -> UpstreamError:

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
+import structlog
 
 from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
 from fibonacci_service.exchange import Exchange
 from fibonacci_service.item_log import ItemLog
+from fibonacci_service.metrics import ObservationCounts, register
 from fibonacci_service.ranges import RangeReader
 from fibonacci_service.servicer import SERVICE_NAME, STATUS_TABLE, FibonacciServicer
 from fibonacci_service.settings import Settings
@@ -25,8 +27,13 @@ from service_kit.grpc_channel import open_channel
 from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
 from service_kit.logs import RequestLog
+from service_kit.metrics import Metrics
+from service_kit.metrics_server import serving_metrics
 from service_kit.pb.fibonacci.fib_pb2_grpc import add_FibonacciServicer_to_server
+from service_kit.rpc_metrics import register_rpc
 from service_kit.tls import calling_tls, listening_tls
+
+log = structlog.get_logger()
 
 #: A thousand items, each with a request id of its longest, take 83 kB.
 MAX_REQUEST_BYTES = 128 << 10
@@ -43,19 +50,13 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         _recorder(settings, channel) as recorder,
         _workers(settings) as pool,
     ):
-        observers = [recorder]
+        cache, observed = MemoryCache(max_bytes=settings.cache_bytes), ObservationCounts()
+        observers = [recorder, observed]
         calculator = Calculator(
-            cache=MemoryCache(max_bytes=settings.cache_bytes),
-            workers=ValueWorkers(pool=pool),
-            max_index=settings.max_n,
-            observers=observers,
+            cache=cache, workers=ValueWorkers(pool=pool), max_index=settings.max_n, observers=observers
         )
         item_log = ItemLog(request_log=request_log)
-        admission = Admission(
-            max_calls=settings.max_concurrent_calls,
-            max_queued=settings.max_queued_calls,
-            max_lasting=settings.max_lasting_calls,
-        )
+        admission = _admission(settings)
         servicer = FibonacciServicer(
             calculator=calculator,
             exchange=Exchange(calculator=calculator, admission=admission, status_table=STATUS_TABLE, item_log=item_log),
@@ -64,16 +65,34 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             recorder=recorder,
             item_log=item_log,
         )
-        async with serving(
-            settings,
-            service_name=SERVICE_NAME,
-            register=lambda server: add_FibonacciServicer_to_server(servicer, server),
-            interceptors=[_interceptor(settings, request_log, admission)],
-            inner_interceptors=fault_interceptors(settings),
-            max_request_bytes=MAX_REQUEST_BYTES,
-            certificates=certificates,
-        ) as port:
+        interceptor = _interceptor(settings, request_log, admission)
+        metrics = Metrics(service="fibonacci_service")
+        register_rpc(
+            metrics, interceptor=interceptor, admission=admission, shed={"long_computations": pool.backlog.refusals}
+        )
+        register(metrics, observed=observed, cache=cache, pool=pool, recorder=recorder)
+        async with (
+            serving_metrics(settings, metrics) as metrics_port,
+            serving(
+                settings,
+                service_name=SERVICE_NAME,
+                register=lambda server: add_FibonacciServicer_to_server(servicer, server),
+                interceptors=[interceptor],
+                inner_interceptors=fault_interceptors(settings),
+                max_request_bytes=MAX_REQUEST_BYTES,
+                certificates=certificates,
+            ) as port,
+        ):
+            log.info("metrics.started", host=settings.metrics_host, port=metrics_port)
             yield port
+
+
+def _admission(settings: Settings) -> Admission:
+    return Admission(
+        max_calls=settings.max_concurrent_calls,
+        max_queued=settings.max_queued_calls,
+        max_lasting=settings.max_lasting_calls,
+    )
 
 
 def _interceptor(settings: Settings, request_log: RequestLog, admission: Admission) -> ServerInterceptor:

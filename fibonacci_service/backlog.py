@@ -36,7 +36,7 @@ class Backlog:
         self._at_work: set[_Task] = set()
         # As if one task of a second had been exactly as quick as predicted: a few short ones change little.
         self._predicted_seconds = self._taken_seconds = 1.0
-        self._refusals = RefusalLog(refused="long computations")
+        self.refusals = RefusalLog(refused="long computations")
 
     def check(self) -> None:
         """Raises WorkersBusy where no further task may wait."""
@@ -45,13 +45,18 @@ class Backlog:
 
     def refusal(self) -> WorkersBusy:
         """What a task is told that may not wait; it is counted and logged."""
-        self._refusals.count()
+        self.refusals.count()
         return WorkersBusy(self.wait_seconds)
 
     @property
     def empty(self) -> bool:
         """Whether nothing waits and nothing is at work."""
         return not self._waiting and not self._at_work
+
+    @property
+    def tasks(self) -> dict[str, float]:
+        """How many are where."""
+        return {"waiting": self._waiting, "at_work": len(self._at_work)}
 
     @property
     def wait_seconds(self) -> float:

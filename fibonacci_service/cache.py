@@ -43,6 +43,18 @@ class ValueCache(Protocol):
     def put(self, key: Key, value: EncodedValue) -> None: ...
 
 
+class _Share(LRUCache[Key, EncodedValue]):
+    """Counts what it pushes out."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(max_bytes, getsizeof=_cost)
+        self.evictions = 0
+
+    def popitem(self) -> tuple[Key, EncodedValue]:
+        self.evictions += 1
+        return super().popitem()
+
+
 class MemoryCache:
     """The values used last, within a number of bytes. It lives on one event loop and needs no lock.
 
@@ -52,8 +64,8 @@ class MemoryCache:
 
     def __init__(self, *, max_bytes: int) -> None:
         small_bytes = int(max_bytes * SMALL_SHARE)
-        self._small: LRUCache[Key, EncodedValue] = LRUCache(small_bytes, getsizeof=_cost)
-        self._large: LRUCache[Key, EncodedValue] = LRUCache(max_bytes - small_bytes, getsizeof=_cost)
+        self._small = _Share(small_bytes)
+        self._large = _Share(max_bytes - small_bytes)
 
     def get(self, key: Key) -> EncodedValue | None:
         return self._small.get(key) or self._large.get(key)
@@ -66,6 +78,10 @@ class MemoryCache:
     @property
     def used_bytes(self) -> int:
         return int(self._small.currsize + self._large.currsize)
+
+    @property
+    def evictions(self) -> int:
+        return self._small.evictions + self._large.evictions
 
     def __len__(self) -> int:
         return len(self._small) + len(self._large)

@@ -43,6 +43,12 @@ class Outbox:
         self.size = 0
         self.request_count = 0
 
+    @property
+    def since(self) -> float | None:
+        """The time from which on something waits; None where nothing does."""
+        oldest = self._oldest or next(iter(self._closed), None)
+        return None if oldest is None else oldest.start_time.ToMicroseconds() / 1e6
+
     async def filled(self) -> None:
         """Returns once something waits."""
         await self._filled.wait()

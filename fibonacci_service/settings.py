@@ -20,6 +20,7 @@ class Settings(FaultSettings, GrpcServiceSettings, CallingSettings):
 
     fault_error_status: ErrorCode = Field("UNAVAILABLE", description="The gRPC status code of an injected error.")
     listen_port: Port = Field(5001, description="TCP port to listen on; 0 takes a free one and logs which.")
+    metrics_port: Port = Field(9101, description="TCP port to serve metrics on; 0 takes a free one and logs which.")
     max_n: int = Field(10_000_000, ge=92, le=100_000_000, description="The largest index that is answered.")
     range_max_n: int = Field(1_000_000, ge=92, le=10_000_000, description="The largest index in a range.")
     workers: int = Field(

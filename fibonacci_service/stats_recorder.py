@@ -63,6 +63,16 @@ class StatsRecorder:
         """Counted from what waits, number by number, so that the three sums can be held against `served`."""
         return self._outbox.request_count + self._open.request_count
 
+    @property
+    def pending_seconds(self) -> float:
+        """How old the oldest of what waits may be."""
+        since = self._outbox.since or (self._open.start_time if self._open.size else None)
+        return 0.0 if since is None else max(0.0, self._clock() - since)
+
+    @property
+    def batches_resent(self) -> int:
+        return self._sender.resent
+
     def record(self, computation: Computation, times: int = 1) -> None:
         """Adds answers to their number's tally: two look-ups and some additions, never a wait."""
         self.served += times

@@ -31,6 +31,8 @@ class StatsSender:
         self._stub: StatsAsyncStub = StatsStub(channel)
         self._deadline_seconds = deadline_seconds
         self._max_batch_age_seconds = max_batch_age_seconds
+        #: Attempts after one that failed.
+        self.resent = 0
 
     async def send(self, batch: RecordRequest) -> None:
         """Returns once the batch is acknowledged. Raises BatchGivenUp.
@@ -42,7 +44,7 @@ class StatsSender:
             retry=retry_if_exception(_is_transient),
             wait=wait_random_exponential(multiplier=0.1, max=1.0),
             stop=stop_after_delay(self._max_batch_age_seconds),
-            before_sleep=_log_outage,
+            before_sleep=self._before_another,
             reraise=True,
         )
         try:
@@ -62,6 +64,10 @@ class StatsSender:
             log.warning("stats.unreachable", error="not connected")
             await self._channel.channel_ready()
             log.info("stats.reachable")
+
+    def _before_another(self, state: RetryCallState) -> None:
+        self.resent += 1
+        _log_outage(state)
 
     async def _attempt(self, batch: RecordRequest) -> None:
         await self._stub.RecordNo(batch, timeout=self._deadline_seconds, wait_for_ready=True)

@@ -63,6 +63,10 @@ class WorkerPool:
         self._free = asyncio.Semaphore(size)
         self._idle: list[Process] = []
         self._working: set[Process] = set()
+        #: Processes that were started, that ended by themselves, and that were killed in the middle of a task.
+        self.started = 0
+        self.lost = 0
+        self.killed = 0
 
     @property
     def idle(self) -> bool:
@@ -99,6 +103,7 @@ class WorkerPool:
                     if not fresh:  # a fresh one had to start first
                         self.backlog.learn(seconds, time.monotonic() - started)
                 else:
+                    self._count_end(process)
                     await self._kill(process)
 
     async def whole(self, name: str, *, seconds: float, **operands: int | str) -> tuple[bytes, bytes]:
@@ -139,11 +144,13 @@ class WorkerPool:
             process = self._idle.pop()
             if process.returncode is None:
                 return process, False
+            self.lost += 1
             log.warning("worker.lost", exit_status=process.returncode, busy=False)
         arguments = ("-m", "fibonacci_service.worker", str(os.getpid()), str(self._memory_bytes))
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PIPE_BYTES
         )
+        self.started += 1
         return process, True
 
     async def _send(self, process: Process, task: dict[str, object]) -> None:
@@ -153,6 +160,12 @@ class WorkerPool:
         with contextlib.suppress(ConnectionError, RuntimeError):
             writer.write(frame(Kind.TASK, json.dumps(task).encode()))
             await writer.drain()
+
+    def _count_end(self, process: Process) -> None:
+        if process.returncode is None:
+            self.killed += 1
+        else:
+            self.lost += 1
 
     async def _kill(self, process: Process) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -56,13 +56,19 @@ class Admission:
     """
 
     def __init__(self, *, max_calls: int, max_queued: int, max_lasting: int | None = None) -> None:
+        self._max_calls = max_calls
         self._free = max_calls
         self._max_queued = max_queued
         self._max_lasting = max_lasting
         self._queue: deque[asyncio.Future[None]] = deque()
         self._lasting = 0
-        self._refused_calls = RefusalLog(refused="calls")
-        self._refused_lasting = RefusalLog(refused="lasting calls")
+        self.refused_calls = RefusalLog(refused="calls")
+        self.refused_lasting = RefusalLog(refused="lasting calls")
+
+    @property
+    def calls(self) -> dict[str, float]:
+        """How many are where."""
+        return {"at_work": self._max_calls - self._free, "waiting": len(self._queue), "lasting": self._lasting}
 
     @contextlib.contextmanager
     def lasting(self) -> Iterator[None]:
@@ -84,7 +90,7 @@ class Admission:
     async def place_in_turn(self) -> "Place":
         """Waits for a place; who is cancelled meanwhile, as at its deadline, leaves the queue. Raises Overloaded."""
         if len(self._queue) >= self._max_queued:
-            self._refused_calls.count()
+            self.refused_calls.count()
             raise Overloaded(self._max_queued, doing="wait")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
@@ -110,7 +116,7 @@ class Admission:
     def begin_lasting(self) -> bool:
         """Whether one more may last; then it counts until `end_lasting`."""
         if self._max_lasting is not None and self._lasting >= self._max_lasting:
-            self._refused_lasting.count()
+            self.refused_lasting.count()
             return False
         self._lasting += 1
         return True

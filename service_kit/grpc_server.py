@@ -73,6 +73,7 @@ async def serving(
     health_servicer = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     register(server)
+    end_reflection = _add_reflection(server, service_name) if settings.reflection else lambda: None
     # gRPC names no reason when it cannot bind, so the address is tried with a socket of our own first.
     bind_socket(settings).close()
     port = _add_port(server, _address(settings), certificates)
@@ -86,9 +87,19 @@ async def serving(
         await asyncio.sleep(settings.drain_delay_seconds)
         health_servicer.end_watches()
         end_streams()
+        end_reflection()
         for interceptor in interceptors:
             interceptor.end_exchanges()
         await server.stop(settings.drain_timeout_seconds)
+
+
+def _add_reflection(server: grpc.aio.Server, service_name: str) -> Callable[[], None]:
+    """Returns what ends its streams."""
+    from service_kit.reflection import ReflectionServicer  # noqa: PLC0415 - only where a setting turns it on
+
+    servicer = ReflectionServicer(service_name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    servicer.add_to(server)
+    return servicer.end_streams
 
 
 def _add_port(server: grpc.aio.Server, address: str, certificates: Certificates | None) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import grpc
 import structlog
@@ -17,6 +17,7 @@ from service_kit.admission import Admission, Overloaded
 from service_kit.drain import Drain
 from service_kit.errors import ServiceError
 from service_kit.logs import MAX_LOGGED_NAMES, RequestLog
+from service_kit.metrics import Histograms
 from service_kit.request_id import METADATA_KEY, accept_request_id, current_request_id
 from service_kit.rpc_status import StatusTable, code_of, status_of
 
@@ -39,6 +40,9 @@ _NO_FAILURE = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
+
+#: A stream may be as short as a call, and lasts for as long as its client likes.
+STREAM_BOUNDS_SECONDS = (0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0)
 
 #: Where gRPC keeps the names in the certificate of a client.
 _CERTIFICATE_NAMES = "x509_subject_alternative_name"
@@ -100,6 +104,9 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         self._admission = admission
         self._admitted_names = admitted_names
         self._drain = Drain()
+        #: By method and status code.
+        self.call_durations = Histograms()
+        self.stream_durations = Histograms(STREAM_BOUNDS_SECONDS)
 
     def end_exchanges(self) -> None:
         """Ends the calls that take one request after another, once they have answered those that they read."""
@@ -129,7 +136,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:
-            with self._around(method, context):
+            with self._around(method, context, self.call_durations):
                 self._admit(context)
                 message = _decoded(request)
                 with self._admission.place_now() or await self._admission.place_in_turn():
@@ -139,7 +146,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap_stream(self, method: str, answers: Answers) -> Answers:
         async def call(request: Any, context: Context) -> AsyncGenerator[Any, None]:
-            with self._around(method, context):
+            with self._around(method, context, self.stream_durations):
                 self._admit(context)
                 with self._admission.lasting():
                     async with contextlib.aclosing(answers(_decoded(request), context)) as stream:
@@ -150,7 +157,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap_exchange(self, method: str, answers: Answers) -> Answers:
         async def call(_requests: Any, context: Context) -> AsyncGenerator[Any, None]:
-            with self._around(method, context, lasting=True):
+            with self._around(method, context, self.stream_durations, lasting=True):
                 self._admit(context)
                 async with (
                     contextlib.aclosing(self._requests(context)) as requests,
@@ -166,7 +173,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             yield _decoded(request)
 
     @contextlib.contextmanager
-    def _around(self, method: str, context: Context, *, lasting: bool = False) -> Iterator[None]:
+    def _around(self, method: str, context: Context, durations: Histograms, *, lasting: bool = False) -> Iterator[None]:
         """What is the same for every kind of call. Of an unexpected error the client gets a status and no text.
 
         A lasting one is never slow: its client keeps it open.
@@ -182,7 +189,9 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
             code = self._fail(error, context)
         finally:
-            self._log(method, code, time.perf_counter() - started, facts, lasting=lasting)
+            seconds = time.perf_counter() - started
+            durations.observe((method[1:], code.name), seconds)
+            self._log(method, code, seconds, facts, lasting=lasting)
 
     def _admit(self, context: Context) -> None:
         if not self._admitted_names:
@@ -233,20 +242,27 @@ def _decoded(request: Any) -> Any:
 
 
 def _readable(handler: Handler) -> Handler:
-    """Of a method of gRPC's own, which refuses what is no message."""
+    """Of a method of gRPC's own, which refuses what is no message. One that takes a stream does so itself."""
     unary, stream = handler.unary_unary, handler.unary_stream
     answer = cast("Answer", unary or stream)
 
     async def call(request: Any, context: Context) -> Any:
         if request is None:
-            rich = to_status(status_of(MessageMalformed(), OWN_ERRORS))
-            await context.abort(rich.code, rich.details, rich.trailing_metadata)
+            await refuse_malformed(context)
         return await answer(request, context)
 
     decode, encode = _decoded_or_none(handler.request_deserializer or bytes), handler.response_serializer
     if unary is not None:
         return grpc.unary_unary_rpc_method_handler(call, decode, encode)
-    return grpc.unary_stream_rpc_method_handler(call, decode, encode) if stream is not None else handler
+    if stream is not None:
+        return grpc.unary_stream_rpc_method_handler(call, decode, encode)
+    return grpc.stream_stream_rpc_method_handler(cast("Answers", handler.stream_stream), decode, encode)
+
+
+async def refuse_malformed(context: Context) -> NoReturn:
+    """For a call around which no error of ours becomes a status."""
+    rich = to_status(status_of(MessageMalformed(), OWN_ERRORS))
+    await context.abort(rich.code, rich.details, rich.trailing_metadata)
 
 
 def _offered_request_id(context: Context) -> str:

@@ -14,7 +14,7 @@ import structlog
 import uvloop
 
 from service_kit.logs import configure_logging
-from service_kit.settings import S, ServiceSettings, load_settings, unknown_variables
+from service_kit.settings import GrpcServiceSettings, S, ServiceSettings, load_settings, unknown_variables
 
 log = structlog.get_logger()
 
@@ -99,11 +99,21 @@ async def supervise(name: str, work: Callable[[], Awaitable[None]]) -> NoReturn:
 
 
 def bind_socket(settings: ServiceSettings, *, reuse_port: bool = False) -> socket.socket:
+    """Binds where a service listens. Raises CannotStart."""
+    setting = f"{settings.prefix()}LISTEN"
+    return bind_address(settings.listen_host, settings.listen_port, setting=setting, reuse_port=reuse_port)
+
+
+def bind_metrics_socket(settings: GrpcServiceSettings) -> socket.socket:
+    """Binds where a service serves its metrics. Raises CannotStart."""
+    return bind_address(settings.metrics_host, settings.metrics_port, setting=f"{settings.prefix()}METRICS")
+
+
+def bind_address(host: str, port: int, *, setting: str, reuse_port: bool = False) -> socket.socket:
     """A listening TCP socket that no other process shares unless `reuse_port` says so: a port in use is seen.
 
-    Raises CannotStart with the port, the reason and the setting that changes it.
+    Raises CannotStart with the port, the reason and the settings that change it, `setting` and `_HOST` or `_PORT`.
     """
-    host, port = settings.listen_host, settings.listen_port
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.create_server(address[:2], family=family, backlog=2048, reuse_port=reuse_port)
@@ -111,7 +121,7 @@ def bind_socket(settings: ServiceSettings, *, reuse_port: bool = False) -> socke
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        reason = f"{why}; {settings.prefix()}LISTEN_HOST and {settings.prefix()}LISTEN_PORT choose another"
+        reason = f"{why}; {setting}_HOST and {setting}_PORT choose another"
         raise CannotStart(f"cannot listen on {host} port {port}: {reason}") from None
     return listener
 

@@ -104,6 +104,11 @@ class GrpcServiceSettings(ServiceSettings):
         le=86_400,
         description="After this long a client has to connect anew, by which it finds new replicas; no call is cut off.",
     )
+    metrics_host: str = Field(
+        "127.0.0.1", min_length=1, max_length=255, description="Address to serve metrics on, without TLS."
+    )
+    metrics_port: Port = Field(0, description="TCP port to serve metrics on; 0 takes a free one and logs which.")
+    reflection: bool = Field(False, description="Whether clients such as grpcurl may ask which methods there are.")
 
     @field_validator("plaintext")
     @classmethod

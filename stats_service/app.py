@@ -13,9 +13,13 @@ from service_kit.grpc_server import serving
 from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import supervise
 from service_kit.logs import RequestLog
+from service_kit.metrics import Metrics
+from service_kit.metrics_server import serving_metrics
 from service_kit.pb.stats.stats_pb2_grpc import add_StatsServicer_to_server
+from service_kit.rpc_metrics import register_rpc
 from service_kit.tls import listening_tls
 from stats_service.errors import StoreUnavailable
+from stats_service.metrics import register
 from stats_service.servicer import SERVICE_NAME, STATUS_TABLE, StatsServicer
 from stats_service.settings import Settings
 from stats_service.store import Bounds, StatsStore
@@ -33,25 +37,36 @@ async def running(settings: Settings) -> AsyncIterator[int]:
     request_log = RequestLog(policy=settings.log_requests)
     async with listening_tls(settings) as certificates, _store(settings) as store, _tidying(store, settings):
         servicer = StatsServicer(store=store, max_watchers=settings.max_watchers)
-        async with serving(
-            settings,
-            service_name=SERVICE_NAME,
-            register=lambda server: add_StatsServicer_to_server(servicer, server),
-            interceptors=[_interceptor(settings, request_log)],
-            max_request_bytes=MAX_REQUEST_BYTES,
-            max_calls=MAX_CALLS + settings.max_watchers,  # watching takes nobody's turn
-            end_streams=servicer.end_streams,
-            certificates=certificates,
-        ) as port:
+        metrics = Metrics(service="stats_service")
+        # Its streams are watchers, of which the servicer counts and bounds its own.
+        admission = Admission(max_calls=settings.max_concurrent_calls, max_queued=settings.max_queued_calls)
+        interceptor = _interceptor(settings, request_log, admission)
+        register_rpc(
+            metrics, interceptor=interceptor, admission=admission, shed={"watchers": servicer.watchers.refusals}
+        )
+        register(metrics, servicer=servicer, store=store)
+        async with (
+            serving_metrics(settings, metrics) as metrics_port,
+            serving(
+                settings,
+                service_name=SERVICE_NAME,
+                register=lambda server: add_StatsServicer_to_server(servicer, server),
+                interceptors=[interceptor],
+                max_request_bytes=MAX_REQUEST_BYTES,
+                max_calls=MAX_CALLS + settings.max_watchers,  # watching takes nobody's turn
+                end_streams=servicer.end_streams,
+                certificates=certificates,
+            ) as port,
+        ):
+            log.info("metrics.started", host=settings.metrics_host, port=metrics_port)
             yield port
 
 
-def _interceptor(settings: Settings, request_log: RequestLog) -> ServerInterceptor:
+def _interceptor(settings: Settings, request_log: RequestLog, admission: Admission) -> ServerInterceptor:
     return ServerInterceptor(
         status_table=STATUS_TABLE,
         request_log=request_log,
-        # Its streams are watchers, of which the servicer counts and bounds its own.
-        admission=Admission(max_calls=settings.max_concurrent_calls, max_queued=settings.max_queued_calls),
+        admission=admission,
         admitted_names=settings.admitted_names,
     )
 

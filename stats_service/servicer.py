@@ -26,6 +26,7 @@ from stats_service.paging import PageRequest, index_of, page_request
 from stats_service.remembered import Remembered
 from stats_service.store import StatsStore
 from stats_service.summary import Page
+from stats_service.tally import Tally
 from stats_service.watchers import DEFAULT_INTERVAL_SECONDS, Watchers
 
 #: The full name, as health checks and reflection call it.
@@ -53,12 +54,14 @@ class StatsServicer(stats_pb2_grpc.StatsServicer):
     def __init__(self, *, store: StatsStore, max_watchers: int) -> None:
         self._store = store
         self._front = Remembered(self._read_front, seconds=FRONT_PAGE_SECONDS)
-        self._watchers = Watchers(look=self._front_page, limit=max_watchers)
+        self.watchers = Watchers(look=self._front_page, limit=max_watchers)
+        self.tally = Tally()
 
     async def RecordNo(self, request: stats_pb2.RecordRequest, context: Any) -> stats_pb2.RecordResponse:
         batch = messages.batch_of(request)
         applied = await self._store.record(batch)
         self._front.forget()
+        self.tally.add(batch, applied=applied)
         note(source=batch.source, sequence=batch.sequence, requests=batch.count, duplicate=not applied)
         return stats_pb2.RecordResponse(success=True, duplicate=not applied)
 
@@ -88,7 +91,7 @@ class StatsServicer(stats_pb2_grpc.StatsServicer):
     ) -> AsyncGenerator[stats_pb2.WatchStatsResponse, None]:
         interval = request.interval
         seconds = interval.seconds + interval.nanos / 1e9 if request.HasField("interval") else DEFAULT_INTERVAL_SECONDS
-        async with contextlib.aclosing(self._watchers.changes(seconds)) as changes:
+        async with contextlib.aclosing(self.watchers.changes(seconds)) as changes:
             async for totals, numbers in changes:
                 yield stats_pb2.WatchStatsResponse(
                     total_requests=totals.all.count,
@@ -102,7 +105,7 @@ class StatsServicer(stats_pb2_grpc.StatsServicer):
 
     def end_streams(self) -> None:
         """Ends every WatchStats."""
-        self._watchers.end()
+        self.watchers.end()
 
     async def _front_page(self) -> Page:
         return (await self._front.get())[0]

@@ -19,6 +19,7 @@ class Settings(GrpcServiceSettings):
     model_config = SettingsConfigDict(env_prefix="STATS_")
 
     listen_port: Port = Field(5002, description="TCP port to listen on; 0 takes a free one and logs which.")
+    metrics_port: Port = Field(9102, description="TCP port to serve metrics on; 0 takes a free one and logs which.")
     database_url: str = Field(
         "sqlite:///data/stats.sqlite3",
         max_length=1000,

@@ -48,7 +48,15 @@ class StatsStore(Protocol):
     """Keeps what was recorded. Every store behaves as tests/stats_service/test_store.py says.
 
     A store that cannot be reached or written raises StoreUnavailable, and then has applied nothing.
+
+    `numbers` have a row of their own, as counted last; that is at each tidying or later. `folded` lost theirs since
+    the store was opened.
     """
+
+    folded: int
+
+    @property
+    def numbers(self) -> int: ...
 
     async def record(self, batch: Batch) -> bool:
         """Applies a batch whole, and returns True; False for a repeat, which changes nothing.

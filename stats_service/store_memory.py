@@ -22,6 +22,11 @@ class MemoryStore:
         self._minutes: dict[int, MinuteTotals] = {}
         self._sources: dict[str, tuple[int, float]] = {}
         self._with_histogram: set[int] = set()
+        self.folded = 0
+
+    @property
+    def numbers(self) -> int:
+        return len(self._numbers)
 
     async def record(self, batch: Batch) -> bool:
         now = self._clock()
@@ -101,6 +106,7 @@ class MemoryStore:
         folding = self._busiest_first()[self._bounds.max_numbers :][-FOLDED_AT_ONCE:]
         for n in folding:
             self._together[FOLDED] = _merged(self._together.get(FOLDED), self._numbers.pop(n).without_histogram())
+        self.folded += len(folding)
         return len(folding)
 
     def _leave_histograms_to_the_busiest(self) -> None:

@@ -60,7 +60,8 @@ class SqlStore:
         self._upserts = Upserts.of(engine.dialect)
         self._advance_source = advance_source(engine.dialect)
         self._with_histogram: set[int] = set()
-        self._rows = 0
+        self.numbers = 0
+        self.folded = 0
         self._rows_counted_at = float("-inf")
         self._rows_at_most = 0
 
@@ -184,12 +185,14 @@ class SqlStore:
         """Folds what is beyond the bound, but no more than a batch may bring; returns how many that was."""
         async with self._writing() as connection:
             await self._lock(connection, tables.numbers)
-            self._rows_at_most = await count_numbers(connection)
+            self.numbers = self._rows_at_most = await count_numbers(connection)
             excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
             if excess <= 0:
                 return 0
             await self._fold_least_used(connection, excess)
-            return excess
+            self.numbers = self._rows_at_most - excess
+        self.folded += excess
+        return excess
 
     async def _fold_least_used(self, connection: AsyncConnection, limit: int) -> None:
         rows = (await connection.execute(least_used(limit))).all()
@@ -206,10 +209,10 @@ class SqlStore:
 
     async def _count(self, connection: AsyncConnection) -> int:
         stale = self._clock() - self._rows_counted_at > COUNTED_EVERY_SECONDS
-        if stale or self._rows <= COUNTED_ALWAYS:
-            self._rows = await count_numbers(connection)
+        if stale or self.numbers <= COUNTED_ALWAYS:
+            self.numbers = await count_numbers(connection)
             self._rows_counted_at = self._clock()
-        return self._rows
+        return self.numbers
 
     def _oldest_minute(self) -> int:
         return int(self._clock() // 60) - MINUTES_KEPT

@@ -20,8 +20,8 @@ class Watchers:
     def __init__(self, *, look: Callable[[], Awaitable[Page]], limit: int) -> None:
         self._look = look
         self._limit = limit
-        self._watching = 0
-        self._refusals = RefusalLog(refused="watchers")
+        self.watching = 0
+        self.refusals = RefusalLog(refused="watchers")
         self._ended = asyncio.Event()
 
     async def changes(self, interval_seconds: float) -> AsyncGenerator[tuple[Totals, Sequence[NumberMeasures]], None]:
@@ -53,11 +53,11 @@ class Watchers:
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
-        if self._watching >= self._limit:
-            self._refusals.count()
+        if self.watching >= self._limit:
+            self.refusals.count()
             raise TooManyWatchers(self._limit)
-        self._watching += 1
+        self.watching += 1
         try:
             yield
         finally:
-            self._watching -= 1
+            self.watching -= 1

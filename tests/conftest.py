@@ -10,3 +10,12 @@ def postgres() -> Iterator[Postgres]:
     """One server for all tests that need one; each takes a database of its own."""
     with Postgres(durable=False) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def free_metrics_ports() -> Iterator[None]:
+    """Tests start many services at a time; each serves its metrics on a port of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIBONACCI_METRICS_PORT", "0")
+        patch.setenv("STATS_METRICS_PORT", "0")
+        yield

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
+from api_gateway.http_counts import HttpCounts, RouteTemplates
 from api_gateway.http_server import serving
 from api_gateway.settings import Settings
 from service_kit.lifecycle import run_service
@@ -15,7 +16,7 @@ from service_kit.lifecycle import run_service
 def run_app(program: str, app: ASGIApp) -> None:
     @asynccontextmanager
     async def running(settings: Settings) -> AsyncIterator[int]:
-        async with serving(app, settings) as port:
+        async with serving(app, settings, counts=HttpCounts(RouteTemplates([]))) as port:
             yield port
 
     run_service(

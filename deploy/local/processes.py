@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 START_SECONDS = 20.0
+#: So that any number of services can run at a time, with free ports for their metrics.
+_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "STATS_METRICS_PORT": "0", "FIBONACCI_METRICS_PORT": "0"}
 STOP_SECONDS = 15.0
 
 
@@ -52,7 +54,7 @@ class ServiceProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", self.program],
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"} | self.settings,
+            env={"PATH": os.environ["PATH"], **_ENVIRONMENT} | self.settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

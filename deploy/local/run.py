@@ -12,8 +12,8 @@ from supervisor.supervisord import go
 import api_gateway.settings
 import fibonacci_service.settings
 import stats_service.settings
-from service_kit.lifecycle import CannotStart, bind_socket
-from service_kit.settings import ServiceSettings, load_settings
+from service_kit.lifecycle import CannotStart, bind_metrics_socket, bind_socket
+from service_kit.settings import GrpcServiceSettings, ServiceSettings, load_settings
 from service_kit.tls import check_tls
 
 SERVICES: dict[str, type[ServiceSettings]] = {
@@ -47,6 +47,8 @@ def check() -> None:
             try:
                 # Held until all are checked, so that two services on one port are noticed.
                 listeners.enter_context(bind_socket(settings))
+                if isinstance(settings, GrpcServiceSettings):
+                    listeners.enter_context(bind_metrics_socket(settings))
                 check_tls(settings)
             except CannotStart as error:
                 print(f"{program}: {error}", file=sys.stderr)

@@ -17,12 +17,14 @@ from structlog.testing import capture_logs
 
 from api_gateway.app import create_app, fibonacci_client, stats_client
 from api_gateway.direct import MAX_QUERY_BYTES, DirectRoute, DirectRoutes
+from api_gateway.http_counts import HttpCounts, RouteTemplates
 from api_gateway.middleware import RequestLayer
 from api_gateway.queries import FibonacciQuery
 from api_gateway.security_headers import SecurityHeaders
 from api_gateway.settings import Settings
 from service_kit.grpc_channel import open_channel
 from service_kit.logs import RequestLog
+from service_kit.metrics import Metrics
 from tests.api_gateway.neighbours import TinyFibonacci, serving
 
 REFUSED_N, NO_NUMBER_N = 7, 13
@@ -105,6 +107,7 @@ class Ways:
     def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
         layer = partial(
             RequestLayer,
+            counts=HttpCounts(RouteTemplates([])),
             request_log=RequestLog(policy="errors"),
             security_headers=SecurityHeaders(policies={}, hsts_seconds=0),
             max_deadline_seconds=60,
@@ -161,7 +164,8 @@ async def _started(stack: AsyncExitStack, fibonacci: TinyFibonacci) -> FastAPI:
     channel = await stack.enter_async_context(open_channel(target))
     client = fibonacci_client(Settings(fibonacci_target=target), channel)
     await stack.enter_async_context(client.coalescer)
-    return create_app(fibonacci=client, stats=stats_client(Settings(), channel), draining=asyncio.Event())
+    stats, metrics = stats_client(Settings(), channel), Metrics(service="api_gateway")
+    return create_app(fibonacci=client, stats=stats, metrics=metrics, draining=asyncio.Event())
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,12 +5,12 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
 from api_gateway.http_protocol import MAX_HEADER_BYTES, MAX_HEADERS, MAX_SENT_AHEAD, MAX_URL_BYTES
+from tests.api_gateway.connections import HEAD, address, answer_to, asking_for, connected
 from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
 from tests.api_gateway.streaming_neighbour import MAX_N, StreamingFibonacci, client_before, digits_of
 from tests.slow_clients import (
@@ -26,27 +26,6 @@ ANSWERS = 2
 BYTES_A_SECOND = 500_000
 #: So that no request goes over a connection that the gateway is about to close as idle.
 ONE_REQUEST = {"Connection": "close"}
-HEAD = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n"
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@asynccontextmanager
-async def connected(client: httpx.AsyncClient) -> AsyncIterator[Connection]:
-    url = client.base_url
-    reader, writer = await asyncio.open_connection(url.host, url.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-async def answer_to(client: httpx.AsyncClient, request: bytes) -> bytes:
-    """Everything that comes until the gateway closes."""
-    async with connected(client) as (reader, writer), asyncio.timeout(PATIENCE_SECONDS):
-        writer.write(request)
-        return await reader.read()
 
 
 def problem_in(answer: bytes) -> tuple[int, str]:
@@ -204,15 +183,6 @@ async def test_a_client_that_reads_next_to_nothing_is_gone() -> None:
             await asyncio.wait([gone], timeout=0.05)
 
     assert gone.result()[0] < 10
-
-
-def asking_for(n: int) -> bytes:
-    return f"GET /fib?n={n} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode()
-
-
-def address(client: httpx.AsyncClient) -> tuple[str, int]:
-    assert client.base_url.port is not None
-    return client.base_url.host, client.base_url.port
 
 
 async def test_requests_sent_ahead_without_end_are_not_kept_without_end(client: httpx.AsyncClient) -> None:

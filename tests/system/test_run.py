@@ -36,7 +36,9 @@ def settings(tmp_path: Path) -> dict[str, str]:
         "RUN_DIRECTORY": str(tmp_path),
         "STATS_DATABASE_URL": f"sqlite:///{tmp_path}/stats.sqlite3",
         "STATS_LISTEN_PORT": str(stats),
+        "STATS_METRICS_PORT": "0",
         "FIBONACCI_LISTEN_PORT": str(fibonacci),
+        "FIBONACCI_METRICS_PORT": "0",
         "FIBONACCI_STATS_TARGET": f"localhost:{stats}",
         "GATEWAY_LISTEN_PORT": str(gateway),
         "GATEWAY_FIBONACCI_TARGET": f"localhost:{fibonacci}",
@@ -98,17 +100,19 @@ def test_it_says_what_to_try_restarts_what_dies_and_ends_everything(settings: di
     assert all(not Path(f"/proc/{pid}").exists() for pid in after.values())
 
 
+@pytest.mark.parametrize("setting", ["FIBONACCI_LISTEN_PORT", "STATS_METRICS_PORT"])
 def test_a_port_in_use_is_one_line_that_names_the_port_and_the_setting(
-    settings: dict[str, str], tmp_path: Path
+    settings: dict[str, str], tmp_path: Path, setting: str
 ) -> None:
-    port = settings["FIBONACCI_LISTEN_PORT"]
     log = tmp_path / "run.log"
-    with socket.create_server(("127.0.0.1", int(port))), running(settings, log) as run:
-        assert run.wait(START_SECONDS) == 1
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = str(holder.getsockname()[1])
+        with running(settings | {setting: port}, log) as run:
+            assert run.wait(START_SECONDS) == 1
 
     [line] = log.read_text().splitlines()
     assert f"port {port}" in line
-    assert "FIBONACCI_LISTEN_PORT" in line
+    assert setting in line
 
 
 def test_a_bad_setting_is_one_line_that_names_it(settings: dict[str, str], tmp_path: Path) -> None:

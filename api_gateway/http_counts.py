@@ -1,0 +1,70 @@
+"""What is counted of HTTP, in whichever layer it comes to its end."""
+
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.routing import compile_path
+
+from service_kit.metrics import Histograms
+
+#: Why the gateway itself refused a request, or broke off a connection.
+Reason = Literal[
+    "connections",
+    "in_flight",
+    "rate_limit",
+    "malformed",
+    "sent_ahead",
+    "url_too_long",
+    "headers_too_large",
+    "request_too_slow",
+    "reader_too_slow",
+    "client_not_admitted",
+]
+
+#: What any other method is called is the client's choice.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
+_OTHER = "_OTHER"
+
+
+class RouteTemplates:
+    """Finds the template that a path was made from, also of a request that never came to its route."""
+
+    def __init__(self, templates: Iterable[str]) -> None:
+        self._plain: dict[str, str] = {}
+        self._patterns = []
+        for template in templates:
+            if "{" in template:
+                self._patterns.append((compile_path(template)[0], template))
+            else:
+                self._plain[template] = template
+
+    def of(self, path: str) -> str:
+        """Empty for a path of none."""
+        plain = self._plain.get(path)
+        if plain is not None:
+            return plain
+        return next((template for pattern, template in self._patterns if pattern.fullmatch(path)), "")
+
+
+class HttpCounts:
+    """Those of one gateway."""
+
+    def __init__(self, templates: RouteTemplates) -> None:
+        self._templates = templates
+        #: By method, template and status; 0 is the status of a request that got no answer.
+        self.durations = Histograms()
+        self.in_flight = 0
+        self.connections = 0
+        self.refused: dict[str, int] = dict.fromkeys(get_args(Reason), 0)
+
+    def served(self, *, method: str, path: str, status: int, seconds: float) -> None:
+        labels = (method if method in _METHODS else _OTHER, self._templates.of(path), status)
+        self.durations.observe(labels, seconds)
+
+
+def documented_templates(app: FastAPI) -> list[str]:
+    """Those of the OpenAPI document."""
+    contexts = iter_route_contexts(app.routes)
+    return [str(route.path) for route in contexts if getattr(route.original_route, "include_in_schema", False)]

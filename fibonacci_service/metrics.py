@@ -1,0 +1,100 @@
+"""What fibonacci_service tells of itself."""
+
+from typing import get_args
+
+from fibonacci_service.cache import MemoryCache
+from fibonacci_service.observations import Computation, Failure, FailureKind, Observer, Operation, Origin
+from fibonacci_service.stats_recorder import StatsRecorder
+from fibonacci_service.workers import WorkerPool
+from service_kit.metrics import Metrics
+
+
+class ObservationCounts(Observer):
+    """How often what happened."""
+
+    def __init__(self) -> None:
+        self.computations: dict[str, int] = dict.fromkeys(get_args(Origin), 0)
+        self.failures = {kind.name.lower(): 0 for kind in FailureKind}
+        self.operations = {operation.name.lower(): 0 for operation in Operation}
+
+    def record(self, computation: Computation, times: int = 1) -> None:
+        self.computations[computation.origin] += times
+
+    def record_failure(self, failure: Failure) -> None:
+        self.failures[failure.kind.name.lower()] += 1
+
+    def record_operation(self, operation: Operation) -> None:
+        self.operations[operation.name.lower()] += 1
+
+
+def register(
+    metrics: Metrics, *, observed: ObservationCounts, cache: MemoryCache, pool: WorkerPool, recorder: StatsRecorder
+) -> None:
+    _register_observed(metrics, observed)
+    _register_cache(metrics, cache)
+    _register_workers(metrics, pool)
+    _register_recorder(metrics, recorder)
+
+
+def _register_observed(metrics: Metrics, observed: ObservationCounts) -> None:
+    metrics.counter(
+        "fibonacci_computations",
+        "Values that were answered, by where they came from.",
+        lambda: observed.computations,
+        ("origin",),
+    )
+    metrics.counter(
+        "fibonacci_failures",
+        "Requests that were accepted and got no answer, by what ended them.",
+        lambda: observed.failures,
+        ("kind",),
+    )
+    metrics.counter(
+        "fibonacci_operations",
+        "Ranges, residues and descriptions that were answered.",
+        lambda: observed.operations,
+        ("operation",),
+    )
+
+
+def _register_cache(metrics: Metrics, cache: MemoryCache) -> None:
+    metrics.gauge("fibonacci_cache_bytes", "Memory that the cached values take.", lambda: cache.used_bytes)
+    metrics.gauge("fibonacci_cache_entries", "Values in the cache.", lambda: len(cache))
+    metrics.counter("fibonacci_cache_evictions", "Values that newer ones pushed out.", lambda: cache.evictions)
+
+
+def _register_workers(metrics: Metrics, pool: WorkerPool) -> None:
+    backlog = pool.backlog
+    metrics.gauge(
+        "fibonacci_worker_wait_seconds",
+        "How long a further long computation is predicted to wait for a worker.",
+        lambda: backlog.wait_seconds,
+    )
+    metrics.gauge(
+        "fibonacci_worker_tasks", "Tasks that wait for a worker, or are at work.", lambda: backlog.tasks, ("state",)
+    )
+    metrics.counter("fibonacci_workers_started", "Worker processes that were started.", lambda: pool.started)
+    metrics.counter("fibonacci_workers_lost", "Worker processes that ended by themselves.", lambda: pool.lost)
+    metrics.counter(
+        "fibonacci_workers_killed",
+        "Worker processes that were ended in the middle of a task, for nobody waited for it any more.",
+        lambda: pool.killed,
+    )
+
+
+def _register_recorder(metrics: Metrics, recorder: StatsRecorder) -> None:
+    """At any scrape served = recorded + pending + dropped."""
+    metrics.counter("fibonacci_records_served", "Answers to be recorded.", lambda: recorder.served)
+    metrics.counter("fibonacci_records_recorded", "Answers that stats_service acknowledged.", lambda: recorder.recorded)
+    metrics.gauge("fibonacci_records_pending", "Answers that wait for that.", lambda: recorder.pending)
+    metrics.counter("fibonacci_records_dropped", "Answers that the account lacks for good.", lambda: recorder.dropped)
+    metrics.gauge(
+        "fibonacci_records_pending_seconds",
+        "How old the oldest answer that waits may be.",
+        lambda: recorder.pending_seconds,
+    )
+    metrics.counter(
+        "fibonacci_record_batches_resent",
+        "Attempts to send a batch after one that failed.",
+        lambda: recorder.batches_resent,
+    )

@@ -1,0 +1,40 @@
+"""What every gRPC service tells of its calls. Health and reflection are not among them."""
+
+from collections.abc import Mapping
+
+from service_kit.admission import Admission, RefusalLog
+from service_kit.interceptors import ServerInterceptor
+from service_kit.metrics import Metrics
+
+_BY_CODE = ("rpc_method", "rpc_response_status_code")
+
+
+def register_rpc(
+    metrics: Metrics, *, interceptor: ServerInterceptor, admission: Admission, shed: Mapping[str, RefusalLog]
+) -> None:
+    """`shed` are the service's own refusals in an overload, by kind."""
+    metrics.histogram(
+        "rpc_server_call_duration_seconds",
+        "How long calls with one answer took.",
+        interceptor.call_durations,
+        _BY_CODE,
+    )
+    metrics.histogram(
+        "rpc_server_stream_duration_seconds",
+        "How long calls lasted that are streams; their clients decide that.",
+        interceptor.stream_durations,
+        _BY_CODE,
+    )
+    metrics.gauge(
+        "rpc_server_calls",
+        "Calls and batches that are at work or wait for their turn, and calls that last.",
+        lambda: admission.calls,
+        ("state",),
+    )
+    refusals = {"calls": admission.refused_calls, "lasting_calls": admission.refused_lasting, **shed}
+    metrics.counter(
+        "rpc_server_shed",
+        "What was refused in an overload.",
+        lambda: {kind: refusal.total for kind, refusal in refusals.items()},
+        ("kind",),
+    )

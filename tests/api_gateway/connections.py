@@ -1,0 +1,42 @@
+"""Bytes to the gateway over connections of their own, which no client library would send so."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from tests.slow_clients import PATIENCE_SECONDS
+
+#: A request without its end.
+HEAD = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n"
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def connected(client: httpx.AsyncClient) -> AsyncIterator[Connection]:
+    url = client.base_url
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def answer_to(client: httpx.AsyncClient, request: bytes) -> bytes:
+    """Everything that comes until the gateway closes."""
+    async with connected(client) as (reader, writer), asyncio.timeout(PATIENCE_SECONDS):
+        writer.write(request)
+        return await reader.read()
+
+
+def asking_for(n: int) -> bytes:
+    return f"GET /fib?n={n} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode()
+
+
+def address(client: httpx.AsyncClient) -> tuple[str, int]:
+    assert client.base_url.port is not None
+    return client.base_url.host, client.base_url.port
