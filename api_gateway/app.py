@@ -31,7 +31,10 @@ from api_gateway.stats_client import StatsClient
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
-from service_kit.tls import calling_tls, listening_tls
+from service_kit.tls import CallTls, calling_tls, listening_tls
+from service_kit.trace_interceptors import client_interceptors
+from service_kit.traces import Tracer
+from service_kit.tracing import tracing
 
 DESCRIPTION = "Exact Fibonacci numbers, and the account of every answer."
 
@@ -40,14 +43,15 @@ DESCRIPTION = "Exact Fibonacci numbers, and the account of every answer."
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it stops being ready, then drains."""
     async with (
+        tracing("api_gateway") as tracer,
         listening_tls(settings) as certificates,
-        open_channel(settings.fibonacci_target, tls=calling_tls(settings, "fibonacci")) as to_fibonacci,
-        open_channel(settings.stats_target, tls=calling_tls(settings, "stats")) as to_stats,
+        _channel(settings.fibonacci_target, calling_tls(settings, "fibonacci"), tracer) as to_fibonacci,
+        _channel(settings.stats_target, calling_tls(settings, "stats"), tracer) as to_stats,
     ):
         draining = asyncio.Event()
-        fibonacci = fibonacci_client(settings, to_fibonacci)
+        fibonacci = fibonacci_client(settings, to_fibonacci, tracer)
         app = create_app(fibonacci=fibonacci, stats=stats_client(settings, to_stats), draining=draining)
-        served = await layered(app, settings, draining=draining)
+        served = await layered(app, settings, draining=draining, tracer=tracer)
         async with (
             fibonacci.coalescer,
             serving(served, settings, certificates=certificates, protocol=protocol_of(settings)) as port,
@@ -57,6 +61,10 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             finally:
                 draining.set()
                 await asyncio.sleep(settings.drain_delay_seconds)
+
+
+def _channel(target: str, tls: CallTls | None, tracer: Tracer | None) -> grpc.aio.Channel:
+    return open_channel(target, tls=tls, interceptors=client_interceptors(tracer))
 
 
 def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyncio.Event) -> FastAPI:
@@ -89,14 +97,14 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, draining: asyn
     return app
 
 
-def fibonacci_client(settings: Settings, channel: grpc.aio.Channel) -> FibonacciClient:
+def fibonacci_client(settings: Settings, channel: grpc.aio.Channel, tracer: Tracer | None = None) -> FibonacciClient:
     stub = FibonacciStub(channel)
     caller = Caller(service="fibonacci_service", channel=channel, deadline_seconds=settings.deadline_seconds)
     exchanges = [Exchange(stub=stub) for _ in range(EXCHANGES)]
     return FibonacciClient(
         stub=stub,
         caller=caller,
-        coalescer=Coalescer(exchanges=exchanges, caller=caller, max_waiting=settings.max_waiting),
+        coalescer=Coalescer(exchanges=exchanges, caller=caller, max_waiting=settings.max_waiting, tracer=tracer),
         stall_seconds=settings.deadline_seconds,
     )
 

@@ -12,12 +12,14 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from api_gateway.batch_traces import batch_span
 from api_gateway.errors import ServiceUnavailable, UpstreamError
 from api_gateway.exchange import Exchange
 from api_gateway.retries import Caller
 from service_kit.lifecycle import supervise
 from service_kit.pb.fibonacci.fib_pb2 import Encoding, ExchangeFibRequest, ExchangeFibResponse
 from service_kit.request_id import current_request_id
+from service_kit.traces import Span, Tracer, current_span
 
 MAX_BATCH_ITEMS = 256
 #: While one batch is answered the next gathers. Two on their way at a time would be smaller ones, and 7 to 14% slower,
@@ -35,15 +37,19 @@ class _Asked:
     request_id: str
     deadline: float
     answer: "asyncio.Future[bytes]"
+    span: Span | None
 
 
 class Coalescer:
     """Holds requests in the order of their deadlines, for each gets as long as every other."""
 
-    def __init__(self, *, exchanges: Sequence[Exchange], caller: Caller, max_waiting: int) -> None:
+    def __init__(
+        self, *, exchanges: Sequence[Exchange], caller: Caller, max_waiting: int, tracer: Tracer | None = None
+    ) -> None:
         self._exchanges = exchanges
         self._caller = caller
         self._max_waiting = max_waiting
+        self._tracer = tracer
         self._waiting: deque[_Asked] = deque()
         self._under_way: list[list[_Asked]] = []
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -58,7 +64,8 @@ class Coalescer:
         if len(self._waiting) >= self._max_waiting:
             raise ServiceUnavailable(self._caller.service)
         deadline = self._loop.time() + self._caller.deadline_seconds
-        asked = _Asked(n, encoding, current_request_id.get(), deadline, self._loop.create_future())
+        span = current_span.get() if self._tracer else None
+        asked = _Asked(n, encoding, current_request_id.get(), deadline, self._loop.create_future(), span)
         self._waiting.append(asked)
         if not self._under_way:
             self._wake_exchange()
@@ -116,7 +123,8 @@ class Coalescer:
         )
         self._under_way.append(batch)
         try:
-            response = await self._caller.call(lambda _: exchange.answer(request), deadline=batch[-1].deadline)
+            with batch_span(self._tracer, [asked.span for asked in batch]):
+                response = await self._caller.call(lambda _: exchange.answer(request), deadline=batch[-1].deadline)
             _settle(batch, response)
         except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
             _fail(batch, error)
