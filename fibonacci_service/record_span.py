@@ -4,10 +4,10 @@ So it is a part of none of their traces: it has one of its own, with links to so
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 from service_kit.trace_context import TraceContext
-from service_kit.traces import Span, Tracer, active, attribute
+from service_kit.traces import NOTHING, Span, Tracer, active, attribute
 
 
 def record_span(
@@ -15,7 +15,7 @@ def record_span(
 ) -> AbstractContextManager[Span | None]:
     """Around a batch until it is acknowledged, with all attempts to send it."""
     if tracer is None:
-        return nullcontext()
+        return NOTHING
     span = tracer.begin_linked("record", causes)
     span.attributes[attribute("sequence")] = sequence
     span.attributes[attribute("entries")] = entries

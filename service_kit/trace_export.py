@@ -71,11 +71,12 @@ class SpanExport:
         """Puts it into the SDK's queue, or drops it where that is full. Never waits."""
         self._ids.trace_id, self._ids.span_id = span.context.trace_id, span.context.span_id
         parent = _span_context(span.parent, is_remote=span.parent_is_remote) if span.parent else None
+        attributes = _attributes(span)  # first, for it may give the span its name
         sent = self._tracer.start_span(
             span.name,
             set_span_in_context(NonRecordingSpan(parent)) if parent else None,
             _KINDS[span.kind],
-            _attributes(span),
+            attributes,
             [Link(_span_context(context, is_remote=False)) for context in span.links],
             span.start_ns,
         )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 
 from service_kit.interceptors import noted
-from service_kit.rpc_status import code_of
 from service_kit.trace_context import TraceContext, context_of
 from service_kit.traces import Attributes, Span, Tracer, attribute, current_span
 
@@ -102,7 +101,7 @@ class ServerTraces(grpc.aio.ServerInterceptor):
         code = grpc.StatusCode.CANCELLED
         try:
             yield
-            code = code_of(cast("int", context.code()))  # a number, whatever its type says
+            code = context.code() or grpc.StatusCode.OK  # None where nothing was set
         finally:
             span.describe = _described(noted())
             describe_rpc(span, name, code, str(context.details() or ""))

@@ -29,6 +29,9 @@ MAX_LINKS = 128
 #: The most of an error's text.
 MAX_DESCRIPTION = 200
 
+#: In the place of a span where nothing is traced.
+NOTHING: AbstractContextManager[None] = nullcontext()
+
 current_span: ContextVar["Span | None"] = ContextVar("current_span", default=None)
 
 
@@ -74,7 +77,7 @@ def _worth(span: "Span", root: "Span") -> Literal["", "error", "slow"]:
 class Span:
     """One piece of work, from when it is made until it is ended, which `with` does; `active` makes it a parent as well.
 
-    `describe` gives further attributes, and is asked only when the span is exported.
+    `describe` gives further attributes, and may give the span a better name. It is asked when the span is exported.
     """
 
     __slots__ = (
@@ -191,7 +194,7 @@ def timed(name: str, **facts: str | float) -> AbstractContextManager[Span | None
     """A span around a part of what the current one is for; nothing where there is none."""
     parent = current_span.get()
     if parent is None:
-        return nullcontext()
+        return NOTHING
     span = parent.child(name)
     for fact, value in facts.items():
         span.attributes[attribute(fact)] = value
