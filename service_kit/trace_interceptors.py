@@ -136,15 +136,11 @@ class UnaryCallTraces(grpc.aio.UnaryUnaryClientInterceptor):
         name = _name(client_call_details)
         span = parent.child(name, "client")
         call = await continuation(_carrying(client_call_details, span), request)
-        code = grpc.StatusCode.CANCELLED
         try:
-            code = await call.code()
+            await _end_with(span, name, call)
         except asyncio.CancelledError:
             call.cancel()
             raise
-        finally:
-            describe_rpc(span, name, code)
-            span.end()
         return call
 
 
@@ -173,11 +169,12 @@ class StreamedCallTraces(grpc.aio.UnaryStreamClientInterceptor):
 
 
 async def _end_with(span: Span, name: str, call: Any) -> None:
-    code = grpc.StatusCode.CANCELLED
+    code, details = grpc.StatusCode.CANCELLED, ""
     try:
         code = await call.code()
+        details = await call.details()
     finally:
-        describe_rpc(span, name, code)
+        describe_rpc(span, name, code, details or "")
         span.end()
 
 

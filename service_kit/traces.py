@@ -201,6 +201,13 @@ def timed(name: str, **facts: str | float) -> AbstractContextManager[Span | None
     return span
 
 
+def follow(span: Span | None) -> None:
+    """Links the current span, where there is one, to another whose work it waits for and did not begin."""
+    current = current_span.get()
+    if current is not None and span is not None and span is not current:
+        current.link(span.context)
+
+
 def attribute(fact: str) -> str:
     """The name of an attribute that is no convention of OpenTelemetry's."""
     return f"exact_fibonacci.{fact}"
