@@ -12,8 +12,9 @@ import grpc
 
 from api_gateway.errors import UpstreamError
 from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest
+from service_kit.spans import Span, attribute
 from service_kit.trace_interceptors import describe_rpc
-from service_kit.traces import NOTHING, Span, Tracer, active, attribute, current_span
+from service_kit.traces import NOTHING, Tracer, active, current_span
 
 METHOD = "fibonacci.Fibonacci/ExchangeFib"
 

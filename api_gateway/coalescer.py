@@ -20,7 +20,8 @@ from api_gateway.retries import Caller
 from service_kit.lifecycle import supervise
 from service_kit.pb.fibonacci.fib_pb2 import Encoding, ExchangeFibRequest, ExchangeFibResponse
 from service_kit.request_id import current_request_id
-from service_kit.traces import NOTHING, Span, Tracer, current_span
+from service_kit.spans import Span
+from service_kit.traces import NOTHING, Tracer, current_span
 
 MAX_BATCH_ITEMS = 256
 #: While one batch is answered the next gathers. Two on their way at a time would be smaller ones, and 7 to 14% slower,

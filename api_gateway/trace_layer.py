@@ -12,8 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api_gateway.middleware import PROBED
 from api_gateway.problems import CLIENT_CLOSED_REQUEST
 from service_kit.request_id import current_request_id
+from service_kit.spans import Attributes, Span, attribute
 from service_kit.trace_context import context_of
-from service_kit.traces import Attributes, Span, Tracer, attribute, current_span
+from service_kit.traces import Tracer, current_span
 
 #: The most of a path or query that is exported.
 MAX_TEXT = 200
@@ -45,7 +46,7 @@ class TraceLayer:
 
     def _end(self, span: Span, scope: Scope, exchange: "_Exchange") -> None:
         request_id = current_request_id.get()
-        span.describe = lambda: self._described(span, scope, exchange.status, request_id)
+        span.describe = lambda span: self._described(span, scope, exchange.status, request_id)
         if exchange.client_left:
             span.fail("client_left", is_error=False)
         elif not exchange.complete:

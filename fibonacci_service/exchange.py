@@ -14,9 +14,10 @@ from service_kit.admission import Admission, Overloaded
 from service_kit.interceptors import OWN_ERRORS
 from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest, ExchangeFibResponse
 from service_kit.rpc_status import StatusTable, status_of
+from service_kit.spans import attribute
 from service_kit.trace_context import parse_context
 from service_kit.trace_interceptors import describe_rpc
-from service_kit.traces import Tracer, active, attribute
+from service_kit.traces import Tracer, active
 
 METHOD = "fibonacci.Fibonacci/ExchangeFib"
 #: The sources whose last answer is kept. A gateway has two, and the answer to its largest batch takes 54 kB.

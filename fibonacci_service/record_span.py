@@ -6,8 +6,9 @@ So it is a part of none of their traces: it has one of its own, with links to so
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from service_kit.spans import Span, attribute
 from service_kit.trace_context import TraceContext
-from service_kit.traces import NOTHING, Span, Tracer, active, attribute
+from service_kit.traces import NOTHING, Tracer, active
 
 
 def record_span(

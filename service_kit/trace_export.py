@@ -33,8 +33,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from service_kit.spans import Attributes, Kind, Span, attribute
 from service_kit.trace_context import TraceContext
-from service_kit.traces import Attributes, Kind, Span, attribute
 
 log = structlog.get_logger()
 
@@ -49,14 +49,14 @@ _KINDS: dict[Kind, SpanKind] = {
 class SpanExport:
     """Raises ValueError where a variable makes no sense."""
 
-    def __init__(self, *, service: str, instance: str) -> None:
+    def __init__(self, *, service: str, instance: str, endpoint: str) -> None:
         resource = _resource(service, instance)
         #: The SDK chooses a sampler by OTEL_TRACES_SAMPLER for whoever gives it none.
         self._head = TracerProvider(resource=resource, shutdown_on_exit=False).sampler
         self._ids = _GivenIds()
         provider = TracerProvider(resource=resource, sampler=ALWAYS_ON, id_generator=self._ids, shutdown_on_exit=False)
         self._exporter = OTLPSpanExporter()
-        self._processor = BatchSpanProcessor(_Watched(self._exporter))
+        self._processor = BatchSpanProcessor(_Watched(self._exporter, endpoint=endpoint))
         provider.add_span_processor(self._processor)
         self._tracer = provider.get_tracer(DISTRIBUTION, version(DISTRIBUTION))
         # It has a line for each attempt; what _Watched says is enough.
@@ -70,7 +70,7 @@ class SpanExport:
     def export(self, span: Span) -> None:
         """Puts it into the SDK's queue, or drops it where that is full. Never waits."""
         self._ids.trace_id, self._ids.span_id = span.context.trace_id, span.context.span_id
-        parent = _span_context(span.parent, is_remote=span.parent_is_remote) if span.parent else None
+        parent = _span_context(span.parent, is_remote=span.is_root) if span.parent else None
         attributes = _attributes(span)  # first, for it may give the span its name
         sent = self._tracer.start_span(
             span.name,
@@ -110,15 +110,16 @@ class _GivenIds(IdGenerator):
 class _Watched(SpanExporter):
     """Logs that spans do not arrive: once an outage, not once an attempt."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: SpanExporter, *, endpoint: str) -> None:
         self._exporter = exporter
+        self._endpoint = endpoint
         self._lost = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS:
             if not self._lost:
-                log.warning("traces.unreachable")
+                log.warning("traces.unreachable", endpoint=self._endpoint)
             self._lost += len(spans)
         elif self._lost:
             log.info("traces.reachable", lost_spans=self._lost)
@@ -136,7 +137,7 @@ def _resource(service: str, instance: str) -> Resource:
 
 
 def _attributes(span: Span) -> Attributes:
-    attributes = {**(span.describe() if span.describe else {}), **span.attributes}
+    attributes = {**(span.describe(span) if span.describe else {}), **span.attributes}
     if span.error_type:
         attributes["error.type"] = span.error_type
     if span.trace.kept != "sampled":  # so that nobody counts rates from what was kept for a reason

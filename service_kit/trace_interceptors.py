@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 
 from service_kit.interceptors import noted
+from service_kit.spans import Attributes, Span, attribute
 from service_kit.trace_context import TraceContext, context_of
-from service_kit.traces import Attributes, Span, Tracer, attribute, current_span
+from service_kit.traces import Tracer, current_span
 
 if TYPE_CHECKING:  # gRPC's types take parameters in their stubs only
     from service_kit.interceptors import Answer, Answers, Context, Handler
@@ -113,9 +114,9 @@ def _offered(context: Context) -> TraceContext | None:
     return context_of(metadata)
 
 
-def _described(facts: dict[str, Any]) -> Callable[[], Attributes]:
+def _described(facts: dict[str, Any]) -> Callable[[Span], Attributes]:
     """The facts of the call's log line."""
-    return lambda: {
+    return lambda _span: {
         attribute(name): value if isinstance(value, str | int | float | bool) else str(value)
         for name, value in facts.items()
     }

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from service_kit.lifecycle import CannotStart
+from service_kit.settings import without_password
 from service_kit.traces import Tracer
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 #: How long a service that stops goes on trying to send its last spans.
 FLUSH_SECONDS = 2.0
@@ -22,13 +23,14 @@ async def tracing(service: str) -> AsyncIterator[Tracer | None]:
     It reads the environment itself, as OpenTelemetry's SDK does: the variables are the same in every program.
     Raises CannotStart where one of them makes no sense.
     """
-    if not _is_on(os.environ):
+    endpoint = _endpoint(os.environ)
+    if not endpoint:
         yield None
         return
     from service_kit.trace_export import SpanExport  # noqa: PLC0415 - it takes 0.2 s and 12 MB
 
     try:
-        export = SpanExport(service=service, instance=secrets.token_hex(8))
+        export = SpanExport(service=service, instance=secrets.token_hex(8), endpoint=without_password(endpoint))
     except ValueError as error:
         raise CannotStart(f"an OTEL_ variable makes no sense: {error}") from None
     try:
@@ -37,10 +39,12 @@ async def tracing(service: str) -> AsyncIterator[Tracer | None]:
         await asyncio.to_thread(export.close, FLUSH_SECONDS)
 
 
-def _is_on(environment: Mapping[str, str]) -> bool:
-    if not any(environment.get(name) for name in ENDPOINTS) or environment.get("OTEL_TRACES_EXPORTER") == "none":
-        return False
-    for name in PROTOCOLS:
+def _endpoint(environment: Mapping[str, str]) -> str:
+    """Where to send spans; empty where that is not wanted."""
+    if environment.get("OTEL_TRACES_EXPORTER") == "none" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return ""
+    endpoint = next((environment[name] for name in ENDPOINTS if environment.get(name)), "")
+    for name in PROTOCOLS if endpoint else ():
         if environment.get(name, "grpc") != "grpc":
-            raise CannotStart(f"{name}={environment[name]}: spans are sent by grpc only, to port 4317 as a rule")
-    return environment.get("OTEL_SDK_DISABLED", "").lower() != "true"
+            raise CannotStart(f"{name}={environment[name][:80]}: spans are sent by grpc only, to port 4317 as a rule")
+    return endpoint

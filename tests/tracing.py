@@ -1,7 +1,8 @@
 """A tracer whose sampler is a constant, and the spans that it exported."""
 
+from service_kit.spans import Kind, Span
 from service_kit.trace_context import TraceContext
-from service_kit.traces import Kind, Span, Tracer
+from service_kit.traces import Tracer
 
 
 class Exported:

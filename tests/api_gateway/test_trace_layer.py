@@ -6,7 +6,8 @@ from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
 from api_gateway.trace_layer import MAX_TEXT, Routes, TraceLayer
-from service_kit.traces import Span, current_span
+from service_kit.spans import Span
+from service_kit.traces import current_span
 from tests.tracing import Exported
 
 CALLER = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -63,7 +64,7 @@ async def test_a_request_is_described_by_the_route_that_it_took() -> None:
     span = await span_of(START, END, query=b"a=1")
     assert span.describe is not None
 
-    described = span.describe()
+    described = span.describe(span)
 
     assert (span.name, described["http.route"]) == ("GET /stats/{n}", "/stats/{n}")
     assert (described["url.path"], described["url.query"]) == ("/stats/7", "a=1")
@@ -74,7 +75,7 @@ async def test_a_path_and_a_method_that_there_are_not_make_no_names() -> None:
     span = await span_of({**START, "status": 404}, END, method="BREW", path="/" + "x" * 1_000)
     assert span.describe is not None
 
-    described = span.describe()
+    described = span.describe(span)
 
     assert span.name == "_OTHER"
     assert "http.route" not in described

@@ -20,11 +20,11 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 def sent(collector: Collector, *, parent: TraceContext | None = None) -> Received:
     """One span, all the way through the SDK and a socket."""
-    export = SpanExport(service="the_service", instance="life-1")
+    export = SpanExport(service="the_service", instance="life-1", endpoint="")
     tracer = Tracer(sampler=export.sampled, export=export.export)
     with tracer.begin("root", "server", parent=parent) as span:
         span.attributes |= {"text": "x", "number": 1, "share": 0.5, "truth": True}
-        span.describe = lambda: {"described": "late"}
+        span.describe = lambda _: {"described": "late"}
         span.link(TraceContext(5, 6, sampled=True))
         span.fail("500", "it went wrong")
     export.close(10)
@@ -32,7 +32,7 @@ def sent(collector: Collector, *, parent: TraceContext | None = None) -> Receive
 
 
 def share_sampled(*, parent: TraceContext | None = None) -> float:
-    export = SpanExport(service="the_service", instance="life-1")
+    export = SpanExport(service="the_service", instance="life-1", endpoint="")
     try:
         ids = range(1 << 50, 1 << 64, 1 << 54)
         return sum(export.sampled(trace_id, parent, "root", "server") for trace_id in ids) / len(ids)

@@ -1,18 +1,14 @@
 import asyncio
+import gc
 import time
+import weakref
 
 import pytest
 
-from service_kit import traces
+from service_kit import spans
+from service_kit.spans import MAX_DESCRIPTION, MAX_KEPT_A_SECOND, MAX_LINKS, MAX_SPANS, MAX_WAITING_SPANS
 from service_kit.trace_context import TraceContext
-from service_kit.traces import (
-    MAX_DESCRIPTION,
-    MAX_LINKS,
-    MAX_WAITING_SPANS,
-    active,
-    current_span,
-    timed,
-)
+from service_kit.traces import active, current_span, timed
 from tests.tracing import Exported
 
 CALLER = TraceContext(7, 8, sampled=True, state="a=1")
@@ -29,7 +25,7 @@ def sampled() -> Exported:
 
 
 def make_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traces, "SLOW_NS", -1)
+    monkeypatch.setattr(spans, "SLOW_NS", -1)
 
 
 def test_the_spans_of_a_sampled_trace_are_exported_as_they_end(sampled: Exported) -> None:
@@ -102,6 +98,39 @@ def test_what_waits_is_bounded(unsampled: Exported) -> None:
     assert unsampled.names == ["child"] * MAX_WAITING_SPANS + ["root"]
 
 
+def test_what_is_exported_of_one_trace_is_bounded_and_its_root_among_it(sampled: Exported) -> None:
+    with sampled.tracer.begin("root") as root:
+        for _ in range(2 * MAX_SPANS):
+            root.child("child").end()
+
+    assert sampled.names == ["child"] * MAX_SPANS + ["root"]
+
+
+def test_where_everything_fails_so_many_are_kept_in_a_second(
+    unsampled: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for second in (1, 2):
+        monkeypatch.setattr(time, "time_ns", lambda second=second: second * 10**9 + 5)
+        for _ in range(2 * MAX_KEPT_A_SECOND):
+            with unsampled.tracer.begin("root") as root:
+                root.fail("500")
+
+    assert len(unsampled.spans) == 2 * MAX_KEPT_A_SECOND
+
+
+def test_an_ended_span_is_freed_without_the_garbage_collector(unsampled: Exported) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with unsampled.tracer.begin("root") as root, root.child("child"):
+            pass
+        ended = weakref.ref(root.trace)
+        del root
+        assert ended() is None
+    finally:
+        gc.enable()
+
+
 def test_what_is_nobodys_fault_keeps_nothing(unsampled: Exported) -> None:
     with unsampled.tracer.begin("root") as root:
         root.fail("client_left", is_error=False)
@@ -130,8 +159,8 @@ def test_a_child_is_in_the_trace_of_its_parent(sampled: Exported) -> None:
     root = sampled.tracer.begin("root", "server", parent=CALLER)
     child = root.child("child", "client")
 
-    assert (root.parent, root.parent_is_remote, root.context.trace_id, root.context.state) == (CALLER, True, 7, "a=1")
-    assert (child.parent, child.parent_is_remote, child.context.trace_id) == (root.context, False, 7)
+    assert (root.parent, root.is_root, root.context.trace_id, root.context.state) == (CALLER, True, 7, "a=1")
+    assert (child.parent, child.is_root, child.context.trace_id) == (root.context, False, 7)
     assert len({CALLER.span_id, root.context.span_id, child.context.span_id}) == 3
 
 
