@@ -5,6 +5,8 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local.certificates import make
+from tests.system.certificates import client_context, settings_of
 from tests.system.traced import (
     BATCH,
     CALLER,
@@ -191,3 +193,21 @@ def test_what_fails_or_is_slow_is_kept_though_nothing_is_sampled(tmp_path: Path)
         failed = [span for span in kept if span.is_error]
         assert {span.attributes["exact_fibonacci.kept"] for span in failed} == {"error"}
         assert [span.attributes["exact_fibonacci.kept"] for span in kept if not span.is_error] == ["slow"]
+
+
+def test_a_trace_goes_through_channels_of_tls_as_well(tmp_path: Path) -> None:
+    certificates = tmp_path / "certs"
+    make(certificates)
+    with traced(tmp_path, settings_of(certificates)) as (system, collector):
+        url = system.url.replace("http:", "https:")
+        with httpx.Client(verify=client_context(certificates)) as client:
+            assert client.get(f"{url}/fib?n=5000", headers=CALLER).status_code == 200
+
+        assert is_chain(*collector.trace(TRACE_ID, GATEWAY, calling(GET_FIB), answering(GET_FIB)).values())
+        record = collector.wait_for(lambda span: span.place == RECORD)
+        assert is_chain(
+            record,
+            *collector.trace(
+                record.trace_id, calling(RECORD_NO, "fibonacci_service"), answering(RECORD_NO, "stats_service")
+            ).values(),
+        )
