@@ -10,7 +10,8 @@ MAX_STATE_LENGTH = 512
 
 # A later version may have more after its flags; of this one nothing may follow.
 _PARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
-_STATE = re.compile(rf"[\x20-\x7e\t]{{1,{MAX_STATE_LENGTH}}}")
+# What gRPC takes as metadata, which is less by the tab than what HTTP takes as a header.
+_STATE = re.compile(rf"[\x20-\x7e]{{1,{MAX_STATE_LENGTH}}}")
 _SAMPLED = 1
 
 

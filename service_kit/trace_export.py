@@ -59,11 +59,13 @@ class SpanExport:
         self._processor = BatchSpanProcessor(_Watched(self._exporter, endpoint=endpoint))
         provider.add_span_processor(self._processor)
         self._tracer = provider.get_tracer(DISTRIBUTION, version(DISTRIBUTION))
-        # It has a line for each attempt; what _Watched says is enough.
-        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+        # These have a line for each attempt and for each tracestate that is odd; what _Watched says is enough.
+        for name in ("opentelemetry.exporter", "opentelemetry.trace"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def sampled(self, trace_id: int, parent: TraceContext | None, name: str, kind: Kind) -> bool:
-        around = set_span_in_context(NonRecordingSpan(_span_context(parent, is_remote=True))) if parent else None
+        before = _span_context(parent._replace(state=""), is_remote=True) if parent else None
+        around = set_span_in_context(NonRecordingSpan(before)) if before else None
         decision = self._head.should_sample(around, trace_id, name, _KINDS[kind]).decision
         return decision is Decision.RECORD_AND_SAMPLE
 

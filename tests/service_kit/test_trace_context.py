@@ -69,7 +69,7 @@ def test_one_flag_says_whether_it_is_sampled(flags: str, sampled: bool) -> None:
     assert context.sampled is sampled
 
 
-@pytest.mark.parametrize("state", ["a=" + "1" * 511, "a=\x00", "a=é", "a=1\r\nb=2"])
+@pytest.mark.parametrize("state", ["a=" + "1" * 511, "a=\x00", "a=é", "a=1\r\nb=2", "a=1,\tb=2"])
 def test_a_state_that_cannot_be_passed_on_is_left_out_alone(state: str) -> None:
     assert parse_context(GOOD, state) == parse_context(GOOD)
 

@@ -104,3 +104,11 @@ def test_the_standard_variables_choose_the_sampler(
 @pytest.mark.usefixtures("collector")
 def test_who_was_not_sampled_before_is_not_sampled_here() -> None:
     assert share_sampled(parent=CALLER._replace(sampled=False)) == 0
+
+
+@pytest.mark.parametrize("state", ["no pair", "a=1,a=2", "=", ",".join(f"k{n}=1" for n in range(40))])
+def test_an_odd_tracestate_is_no_line_in_the_log(
+    collector: Collector, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    assert sent(collector, parent=CALLER._replace(state=state)).parent_id == f"{8:016x}"
+    assert caplog.messages == []

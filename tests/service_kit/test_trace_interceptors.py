@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service_kit.errors import ServiceError
 from service_kit.grpc_channel import open_channel
 from service_kit.interceptors import note
 from service_kit.rpc_status import StatusTable
 from service_kit.spans import Span
+from service_kit.trace_context import parse_context
 from service_kit.trace_interceptors import client_interceptors, server_interceptors
 from service_kit.traces import active, current_span
 from tests.service_kit.small_service import SmallClient, double, exchanged, listening
@@ -84,6 +87,16 @@ async def test_a_traceparent_that_cannot_be_read_is_ignored(bad: str) -> None:
 
     [span] = exported.spans
     assert span.parent is None
+
+
+@given(st.text(st.characters(max_codepoint=255), max_size=20))
+@settings(max_examples=50, deadline=None)
+async def test_whatever_tracestate_a_caller_sends_is_no_reason_to_fail(state: str) -> None:
+    exported = Exported()
+    caller = parse_context("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", state)
+    async with traced(exported, double) as client:
+        with active(exported.tracer.begin("root", parent=caller)):
+            assert await client.ask(7) == 14
 
 
 async def test_an_error_of_the_server_is_one_at_both_ends() -> None:
