@@ -47,7 +47,7 @@ COPY --from=project /project /opt/venv
 # pip has compiled what it installed. Official Python images ship the standard library without bytecode, and a
 # read-only container could never write it: importing the services once compiles just what they use.
 RUN python -c "import api_gateway.__main__, fibonacci_service.__main__, stats_service.__main__, service_kit.probe, \
-        stats_service.backup, stats_service.store_postgresql, alembic.command"
+        service_kit.trace_export, stats_service.backup, stats_service.store_postgresql, alembic.command"
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 EXPOSE 3002 5001 5002 9101 9102

@@ -36,7 +36,10 @@ from service_kit.loop_lag import measuring_lag
 from service_kit.metrics import Metrics
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
-from service_kit.tls import calling_tls, listening_tls
+from service_kit.tls import CallTls, calling_tls, listening_tls
+from service_kit.trace_interceptors import client_interceptors
+from service_kit.traces import Tracer
+from service_kit.tracing import tracing
 
 DESCRIPTION = "Exact Fibonacci numbers, and the account of every answer."
 
@@ -45,17 +48,18 @@ DESCRIPTION = "Exact Fibonacci numbers, and the account of every answer."
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it stops being ready, then drains."""
     async with (
+        tracing("api_gateway") as tracer,
         listening_tls(settings) as certificates,
-        open_channel(settings.fibonacci_target, tls=calling_tls(settings, "fibonacci")) as to_fibonacci,
-        open_channel(settings.stats_target, tls=calling_tls(settings, "stats")) as to_stats,
+        _channel(settings.fibonacci_target, calling_tls(settings, "fibonacci"), tracer) as to_fibonacci,
+        _channel(settings.stats_target, calling_tls(settings, "stats"), tracer) as to_stats,
     ):
         draining = asyncio.Event()
         metrics = Metrics(service="api_gateway")
-        fibonacci, stats = fibonacci_client(settings, to_fibonacci), stats_client(settings, to_stats)
+        fibonacci, stats = fibonacci_client(settings, to_fibonacci, tracer), stats_client(settings, to_stats)
         app = create_app(fibonacci=fibonacci, stats=stats, metrics=metrics, draining=draining)
         counts = HttpCounts(RouteTemplates(documented_templates(app)))
         register(metrics, http=counts, fibonacci=fibonacci, stats=stats)
-        served = await layered(app, settings, counts=counts, draining=draining)
+        served = await layered(app, settings, counts=counts, draining=draining, tracer=tracer)
         async with (
             measuring_lag(metrics),
             fibonacci.coalescer,
@@ -66,6 +70,10 @@ async def running(settings: Settings) -> AsyncIterator[int]:
             finally:
                 draining.set()
                 await asyncio.sleep(settings.drain_delay_seconds)
+
+
+def _channel(target: str, tls: CallTls | None, tracer: Tracer | None) -> grpc.aio.Channel:
+    return open_channel(target, tls=tls, interceptors=client_interceptors(tracer))
 
 
 def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, metrics: Metrics, draining: asyncio.Event) -> FastAPI:
@@ -99,14 +107,14 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, metrics: Metri
     return app
 
 
-def fibonacci_client(settings: Settings, channel: grpc.aio.Channel) -> FibonacciClient:
+def fibonacci_client(settings: Settings, channel: grpc.aio.Channel, tracer: Tracer | None = None) -> FibonacciClient:
     stub = FibonacciStub(channel)
     caller = Caller(service="fibonacci_service", channel=channel, deadline_seconds=settings.deadline_seconds)
     exchanges = [Exchange(stub=stub) for _ in range(EXCHANGES)]
     return FibonacciClient(
         stub=stub,
         caller=caller,
-        coalescer=Coalescer(exchanges=exchanges, caller=caller, max_waiting=settings.max_waiting),
+        coalescer=Coalescer(exchanges=exchanges, caller=caller, max_waiting=settings.max_waiting, tracer=tracer),
         stall_seconds=settings.deadline_seconds,
     )
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 
+from api_gateway.batch_traces import attempt_span
 from api_gateway.errors import UpstreamError
 from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest, ExchangeFibResponse
 from service_kit.request_id import METADATA_KEY, new_request_id
@@ -29,7 +30,8 @@ class Exchange:
     async def answer(self, batch: ExchangeFibRequest) -> ExchangeFibResponse:
         """One attempt. Raises UpstreamError."""
         try:
-            response = await self._exchanged(self._open_call(), batch)
+            with attempt_span(batch):
+                response = await self._exchanged(self._open_call(), batch)
         except BaseException:
             self.close()
             raise

@@ -15,10 +15,14 @@ from api_gateway.middleware import RequestLayer
 from api_gateway.rates import parse_rates
 from api_gateway.security_headers import SecurityHeaders, page_policies
 from api_gateway.settings import Settings
+from api_gateway.trace_layer import Routes, TraceLayer
 from service_kit.logs import RequestLog
+from service_kit.traces import Tracer
 
 
-async def layered(app: FastAPI, settings: Settings, *, counts: HttpCounts, draining: asyncio.Event) -> ASGIApp:
+async def layered(
+    app: FastAPI, settings: Settings, *, counts: HttpCounts, draining: asyncio.Event, tracer: Tracer | None = None
+) -> ASGIApp:
     """The app in its layers. Those that are off by default are around it only where a setting turns them on."""
     inner = with_faults(DirectRoutes(app), settings)
     if settings.rate_limit:
@@ -32,6 +36,8 @@ async def layered(app: FastAPI, settings: Settings, *, counts: HttpCounts, drain
         max_deadline_seconds=settings.max_deadline_seconds,
         draining=draining,
     )
+    if tracer:
+        outer = TraceLayer(outer, tracer=tracer, routes=Routes(app))
     outer = InFlightLayer(outer, counts=counts, max_requests=settings.max_in_flight)
     if settings.cors_origins:
         outer = CrossOriginLayer(outer, origins=parse_origins(settings.cors_origins))

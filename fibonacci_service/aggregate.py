@@ -1,11 +1,20 @@
 """The sums that facts are added up to while they wait: so much for each number, however many requests there were."""
 
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from fibonacci_service.observations import Failure, FailureKind, Operation, Origin
+from service_kit.trace_context import TraceContext
 
 #: Above every time that a request can take.
 _NO_TIME_YET_NS = (1 << 63) - 1
+#: The most requests that an aggregate knows by their spans.
+MAX_CAUSES = 64
+
+NUMBER: Final = "number"
+OPERATION: Final = "operation"
+#: What an entry is about: a number or an operation.
+Subject = tuple[Literal["number", "operation"], int]
 
 
 @dataclass(slots=True)
@@ -50,6 +59,8 @@ class Aggregate:
     tallies: dict[int, Tally] = field(default_factory=dict)
     failures: dict[tuple[int, FailureKind], int] = field(default_factory=dict)
     operations: dict[Operation, int] = field(default_factory=dict)
+    #: Some of the requests that it tells of, where these are traced, each with what its entry is about.
+    causes: list[tuple[Subject, TraceContext]] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -67,3 +78,8 @@ class Aggregate:
 
     def add_operation(self, operation: Operation) -> None:
         self.operations[operation] = self.operations.get(operation, 0) + 1
+
+    def add_cause(self, subject: Subject, context: TraceContext) -> None:
+        """Says which request led to an entry; those beyond MAX_CAUSES are left out."""
+        if len(self.causes) < MAX_CAUSES:
+            self.causes.append((subject, context))

@@ -11,6 +11,7 @@ import structlog
 from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
+from fibonacci_service.causes import recording_observers
 from fibonacci_service.exchange import Exchange
 from fibonacci_service.item_log import ItemLog
 from fibonacci_service.metrics import ObservationCounts, register
@@ -32,6 +33,9 @@ from service_kit.metrics_server import serving_metrics
 from service_kit.pb.fibonacci.fib_pb2_grpc import add_FibonacciServicer_to_server
 from service_kit.rpc_metrics import register_rpc
 from service_kit.tls import calling_tls, listening_tls
+from service_kit.trace_interceptors import client_interceptors, server_interceptors
+from service_kit.traces import Tracer
+from service_kit.tracing import tracing
 
 log = structlog.get_logger()
 
@@ -43,15 +47,15 @@ MAX_REQUEST_BYTES = 128 << 10
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it drains, then sends the last records."""
     request_log = RequestLog(policy=settings.log_requests)
-    channel = open_channel(settings.stats_target, leave_out_not_serving=False, tls=calling_tls(settings, "stats"))
     async with (
+        tracing("fibonacci_service") as tracer,
         listening_tls(settings) as certificates,
-        channel,
-        _recorder(settings, channel) as recorder,
+        _channel(settings, tracer) as channel,
+        _recorder(settings, channel, tracer) as recorder,
         _workers(settings) as pool,
     ):
         cache, observed = MemoryCache(max_bytes=settings.cache_bytes), ObservationCounts()
-        observers = [recorder, observed]
+        observers = [*recording_observers(recorder, tracer), observed]
         calculator = Calculator(
             cache=cache, workers=ValueWorkers(pool=pool), max_index=settings.max_n, observers=observers
         )
@@ -59,7 +63,13 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         admission = _admission(settings)
         servicer = FibonacciServicer(
             calculator=calculator,
-            exchange=Exchange(calculator=calculator, admission=admission, status_table=STATUS_TABLE, item_log=item_log),
+            exchange=Exchange(
+                calculator=calculator,
+                admission=admission,
+                status_table=STATUS_TABLE,
+                item_log=item_log,
+                tracer=tracer,
+            ),
             ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
             appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
             recorder=recorder,
@@ -78,6 +88,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
                 service_name=SERVICE_NAME,
                 register=lambda server: add_FibonacciServicer_to_server(servicer, server),
                 interceptors=[interceptor],
+                outer_interceptors=server_interceptors(tracer),
                 inner_interceptors=fault_interceptors(settings),
                 max_request_bytes=MAX_REQUEST_BYTES,
                 certificates=certificates,
@@ -111,7 +122,16 @@ def fault_interceptors(settings: Settings) -> list[FaultInterceptor]:
     return [FaultInterceptor(injector=injector, spared=spared)] if injector else []
 
 
-def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:
+def _channel(settings: Settings, tracer: Tracer | None) -> grpc.aio.Channel:
+    return open_channel(
+        settings.stats_target,
+        leave_out_not_serving=False,
+        tls=calling_tls(settings, "stats"),
+        interceptors=client_interceptors(tracer),
+    )
+
+
+def _recorder(settings: Settings, channel: grpc.aio.Channel, tracer: Tracer | None) -> StatsRecorder:
     return StatsRecorder(
         channel=channel,
         clock=time.time,
@@ -120,6 +140,7 @@ def _recorder(settings: Settings, channel: grpc.aio.Channel) -> StatsRecorder:
         flush_seconds=settings.stats_flush_seconds,
         max_pending=settings.stats_max_pending,
         max_batch_age_seconds=settings.stats_max_batch_age_seconds,
+        tracer=tracer,
     )
 
 

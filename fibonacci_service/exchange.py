@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import grpc
 from cachetools import LRUCache
 from google.rpc.status_pb2 import Status
 
@@ -13,7 +14,12 @@ from service_kit.admission import Admission, Overloaded
 from service_kit.interceptors import OWN_ERRORS
 from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest, ExchangeFibResponse
 from service_kit.rpc_status import StatusTable, status_of
+from service_kit.spans import attribute
+from service_kit.trace_context import parse_context
+from service_kit.trace_interceptors import describe_rpc
+from service_kit.traces import Tracer, active
 
+METHOD = "fibonacci.Fibonacci/ExchangeFib"
 #: The sources whose last answer is kept. A gateway has two, and the answer to its largest batch takes 54 kB.
 MAX_SOURCES = 256
 
@@ -22,12 +28,19 @@ class Exchange:
     """Keeps the last answer to each source, which sends its next batch once it has the answer to the one before."""
 
     def __init__(
-        self, *, calculator: Calculator, admission: Admission, status_table: StatusTable, item_log: ItemLog
+        self,
+        *,
+        calculator: Calculator,
+        admission: Admission,
+        status_table: StatusTable,
+        item_log: ItemLog,
+        tracer: Tracer | None = None,
     ) -> None:
         self._calculator = calculator
         self._admission = admission
         self._status_table = status_table
         self._item_log = item_log
+        self._tracer = tracer
         self._last: LRUCache[str, ExchangeFibResponse] = LRUCache(MAX_SOURCES)
 
     async def answer(self, batch: ExchangeFibRequest) -> ExchangeFibResponse:
@@ -35,6 +48,16 @@ class Exchange:
 
         Raises ColumnsDiffer or BatchTooLarge.
         """
+        if self._tracer is None:
+            return await self._answered(batch)
+        parent = parse_context(batch.traceparent, batch.tracestate)
+        with active(self._tracer.begin(METHOD, "server", parent=parent)) as span:
+            span.attributes[attribute("items")] = len(batch.n)
+            response = await self._answered(batch)
+            describe_rpc(span, METHOD, grpc.StatusCode.OK)
+            return response
+
+    async def _answered(self, batch: ExchangeFibRequest) -> ExchangeFibResponse:
         last = self._last.get(batch.source)
         if last is not None and last.sequence == batch.sequence:
             return last

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from service_kit.traces import current_span, follow
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -12,6 +14,7 @@ class _Flight(Generic[V]):
     def __init__(self, task: "asyncio.Task[V]") -> None:
         self.task = task
         self.passengers = 0
+        self.begun_for = current_span.get()
 
 
 class Flights(Generic[K, V]):
@@ -24,6 +27,8 @@ class Flights(Generic[K, V]):
         """The result of the computation for the key, and whether it was under way already or had to be begun."""
         under_way = self._flights.get(key)
         flight = under_way or self._start(key, compute)
+        if under_way is not None:
+            follow(under_way.begun_for)
         flight.passengers += 1
         try:
             return await asyncio.shield(flight.task), under_way is not None

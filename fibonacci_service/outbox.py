@@ -2,15 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from fibonacci_service.aggregate import Aggregate, Tally
+from fibonacci_service.aggregate import NUMBER, OPERATION, Aggregate, Subject, Tally
 from service_kit.pb.stats.stats_pb2 import ErrorKind, ErrorRecord, NumberRecord, OperationRecord, RecordRequest
 from service_kit.pb.stats.stats_pb2 import Operation as OperationNumber
+from service_kit.trace_context import TraceContext
 
 #: The most entries that stats_service takes in one batch.
 MAX_BATCH_ENTRIES = 1_000
@@ -25,6 +26,7 @@ class _Closed:
     start_time: Timestamp
     end_time: Timestamp
     entries: Iterator[Entry]
+    causes: Sequence[tuple[Subject, TraceContext]]
 
 
 class Outbox:
@@ -42,6 +44,8 @@ class Outbox:
         #: How many entries wait, and of how many answered requests they tell; those of the oldest batch are among them.
         self.size = 0
         self.request_count = 0
+        #: Requests that the oldest batch tells of, by their spans.
+        self.causes: Sequence[TraceContext] = ()
 
     @property
     def since(self) -> float | None:
@@ -56,7 +60,8 @@ class Outbox:
     def add(self, aggregate: Aggregate, *, end_time: float) -> None:
         """Takes over an aggregate that holds something."""
         end_time = max(aggregate.start_time, end_time)  # the clock may have been set back
-        self._closed.append(_Closed(_timestamp(aggregate.start_time), _timestamp(end_time), _entries(aggregate)))
+        start, end = _timestamp(aggregate.start_time), _timestamp(end_time)
+        self._closed.append(_Closed(start, end, _entries(aggregate), aggregate.causes))
         self.size += aggregate.size
         self.request_count += aggregate.request_count
         self._filled.set()
@@ -88,6 +93,7 @@ class Outbox:
         if not entries:
             return None
         self._sequence += 1
+        self.causes = _causes(closed.causes, entries)
         return RecordRequest(
             source=self._source,
             sequence=self._sequence,
@@ -97,6 +103,18 @@ class Outbox:
             start_time=closed.start_time,
             end_time=closed.end_time,
         )
+
+
+def _causes(causes: Sequence[tuple[Subject, TraceContext]], entries: Sequence[Entry]) -> Sequence[TraceContext]:
+    """Those of the entries, which may be a part of the aggregate's."""
+    if not causes:
+        return ()
+    subjects = {_subject(entry) for entry in entries}
+    return [context for subject, context in causes if subject in subjects]
+
+
+def _subject(entry: Entry) -> Subject:
+    return (OPERATION, entry.operation) if isinstance(entry, OperationRecord) else (NUMBER, entry.n)
 
 
 def entry_count(batch: RecordRequest) -> int:

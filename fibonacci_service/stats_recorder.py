@@ -14,12 +14,15 @@ from typing import Self
 import grpc
 import structlog
 
-from fibonacci_service.aggregate import Aggregate, Tally
+from fibonacci_service.aggregate import Aggregate, Subject, Tally
 from fibonacci_service.observations import Computation, Failure, Operation
 from fibonacci_service.outbox import Outbox, entry_count, request_count
+from fibonacci_service.record_span import record_span
 from fibonacci_service.stats_sender import BatchGivenUp, StatsSender
 from service_kit.lifecycle import supervise
 from service_kit.pb.stats.stats_pb2 import RecordRequest
+from service_kit.trace_context import TraceContext
+from service_kit.traces import Tracer
 
 log = structlog.get_logger()
 
@@ -40,6 +43,7 @@ class StatsRecorder:
         flush_seconds: float,
         max_pending: int,
         max_batch_age_seconds: float,
+        tracer: Tracer | None = None,
     ) -> None:
         self._sender = StatsSender(
             channel=channel, deadline_seconds=deadline_seconds, max_batch_age_seconds=max_batch_age_seconds
@@ -48,6 +52,7 @@ class StatsRecorder:
         self._interval_seconds = interval_seconds
         self._flush_seconds = flush_seconds
         self._max_pending = max_pending
+        self._tracer = tracer
         self.source = secrets.token_hex(16)
         self._open = Aggregate(start_time=clock())
         self._outbox = Outbox(source=self.source)
@@ -95,6 +100,10 @@ class StatsRecorder:
         """There is always room: an aggregate holds as many sums of these as there are operations."""
         self._open.add_operation(operation)
 
+    def add_cause(self, subject: Subject, context: TraceContext) -> None:
+        """Says by whose request something was recorded."""
+        self._open.add_cause(subject, context)
+
     async def __aenter__(self) -> Self:
         self._tasks = [
             asyncio.create_task(supervise("close_stats", self._close_for_ever)),
@@ -139,8 +148,10 @@ class StatsRecorder:
             self._outbox.remove_oldest()
 
     async def _deliver(self, batch: RecordRequest) -> None:
+        causes, entries = self._outbox.causes, entry_count(batch)
         try:
-            await self._sender.send(batch)
+            with record_span(self._tracer, causes, sequence=batch.sequence, entries=entries):
+                await self._sender.send(batch)
         except BatchGivenUp as error:
             self._give_up(batch, reason=str(error))
         else:

@@ -22,6 +22,7 @@ import structlog
 from fibonacci_service.backlog import Backlog
 from fibonacci_service.errors import WorkerLost
 from fibonacci_service.frames import HEADER, Kind, frame
+from service_kit.traces import timed
 
 log = structlog.get_logger()
 
@@ -88,7 +89,7 @@ class WorkerPool:
         process. Raises WorkersBusy when too much work waits, unless it was admitted before, and WorkerLost when the
         process dies.
         """
-        async with self._turn(seconds, admitted=admitted):
+        async with self._turn(name, seconds, admitted=admitted):
             process, fresh = await self._process()
             answer = Answer(process)
             self._working.add(process)
@@ -127,13 +128,13 @@ class WorkerPool:
         self._idle.clear()
 
     @asynccontextmanager
-    async def _turn(self, seconds: float, *, admitted: bool) -> AsyncIterator[None]:
+    async def _turn(self, name: str, seconds: float, *, admitted: bool) -> AsyncIterator[None]:
         if not admitted:
             self.admit()
-        with self.backlog.waiting(seconds):
+        with self.backlog.waiting(seconds), timed("worker.wait", task=name, predicted_seconds=seconds):
             await self._free.acquire()
         try:
-            with self.backlog.at_work(seconds):
+            with self.backlog.at_work(seconds), timed("worker.run", task=name, predicted_seconds=seconds):
                 yield
         finally:
             self._free.release()

@@ -50,6 +50,7 @@ async def serving(
     service_name: str,
     register: Callable[[grpc.aio.Server], None],
     interceptors: Sequence[ServerInterceptor],
+    outer_interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     inner_interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     max_request_bytes: int,
     max_calls: int = MAX_CALLS,
@@ -60,7 +61,8 @@ async def serving(
 
     On leaving: health says NOT_SERVING, clients get `drain_delay_seconds` to see it, calls that would last are ended,
     by `end_streams` those of the service's own making, then calls in flight get `drain_timeout_seconds` to finish.
-    `inner_interceptors` stand between those and the servicer, and keep no call open themselves.
+    `outer_interceptors` stand before those and `inner_interceptors` between them and the servicer; they keep no call
+    open themselves.
     With certificates it takes TLS and nothing else. `max_calls` are those of one connection.
     Raises CannotStart when the address is taken.
     """
@@ -69,7 +71,8 @@ async def serving(
         max_calls=max_calls,
         max_connection_age_seconds=settings.max_connection_age_seconds,
     )
-    server = new_server(interceptors=[*interceptors, *inner_interceptors], options=(("grpc.so_reuseport", 0), *bounds))
+    around = [*outer_interceptors, *interceptors, *inner_interceptors]
+    server = new_server(interceptors=around, options=(("grpc.so_reuseport", 0), *bounds))
     health_servicer = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     register(server)

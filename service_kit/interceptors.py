@@ -57,6 +57,11 @@ def note(**facts: Any) -> None:
         noted.update(facts)
 
 
+def noted() -> dict[str, Any]:
+    """The facts noted of the RPC that is being answered."""
+    return _facts.get() or {}
+
+
 class MessageMalformed(ServiceError):
     """The bytes of a request are no message of the method's type."""
 

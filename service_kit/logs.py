@@ -16,6 +16,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from service_kit.request_id import current_request_id
 from service_kit.settings import LogRequests
+from service_kit.traces import current_span
 
 #: A request that took longer gets its line under every policy.
 SLOW_REQUEST_SECONDS = 0.1
@@ -59,6 +60,7 @@ def configure_logging(*, service: str, level: str, log_format: Literal["auto", "
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
         add_service,
         _add_request_id,
+        _add_span,
     ]
     renderers = _console_renderers() if console else _json_renderers()
     structlog.configure(
@@ -98,6 +100,13 @@ def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
     request_id = current_request_id.get()
     if request_id:
         event.setdefault("request_id", request_id)
+    return event
+
+
+def _add_span(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    span = current_span.get()
+    if span is not None:
+        event["trace_id"], event["span_id"] = f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}"
     return event
 
 

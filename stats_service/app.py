@@ -18,6 +18,8 @@ from service_kit.metrics_server import serving_metrics
 from service_kit.pb.stats.stats_pb2_grpc import add_StatsServicer_to_server
 from service_kit.rpc_metrics import register_rpc
 from service_kit.tls import listening_tls
+from service_kit.trace_interceptors import server_interceptors
+from service_kit.tracing import tracing
 from stats_service.errors import StoreUnavailable
 from stats_service.metrics import register
 from stats_service.servicer import SERVICE_NAME, STATUS_TABLE, StatsServicer
@@ -35,7 +37,12 @@ MAX_REQUEST_BYTES = 5 << 19
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it drains, then closes the store."""
     request_log = RequestLog(policy=settings.log_requests)
-    async with listening_tls(settings) as certificates, _store(settings) as store, _tidying(store, settings):
+    async with (
+        tracing("stats_service") as tracer,
+        listening_tls(settings) as certificates,
+        _store(settings) as store,
+        _tidying(store, settings),
+    ):
         servicer = StatsServicer(store=store, max_watchers=settings.max_watchers)
         metrics = Metrics(service="stats_service")
         # Its streams are watchers, of which the servicer counts and bounds its own.
@@ -52,6 +59,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
                 service_name=SERVICE_NAME,
                 register=lambda server: add_StatsServicer_to_server(servicer, server),
                 interceptors=[interceptor],
+                outer_interceptors=server_interceptors(tracer),
                 max_request_bytes=MAX_REQUEST_BYTES,
                 max_calls=MAX_CALLS + settings.max_watchers,  # watching takes nobody's turn
                 end_streams=servicer.end_streams,

@@ -92,3 +92,12 @@ def test_compose_names_every_setting(service: str) -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     named = re.findall(rf"^      ({SERVICES[service].prefix()}\w+):", text, flags=re.MULTILINE)
     assert named == [variable(service, name) for name in SERVICES[service].model_fields]
+
+
+def test_operations_and_env_example_tell_what_compose_hands_through_for_traces() -> None:
+    compose, example = ((ROOT / name).read_text(encoding="utf-8") for name in ("docker-compose.yml", ".env.example"))
+    handed = set(re.findall(r"^  (OTEL_\w+):$", compose, flags=re.MULTILINE))
+
+    assert handed
+    assert handed <= set(re.findall(r"`(OTEL_\w+)`", section("docs/operations.md", "## Traces")))
+    assert handed == set(re.findall(r"^#(OTEL_\w+)=", example, flags=re.MULTILINE))

@@ -113,7 +113,7 @@ class ServiceProcess:
 class System:
     """All three services on free ports, wired to each other, with the account in one file.
 
-    `settings` are environment variables for whichever service's prefix they carry.
+    `settings` are environment variables for whichever service's prefix they carry; OpenTelemetry's are for each.
     """
 
     def __init__(self, *, database_url: str, settings: Mapping[str, object] | None = None) -> None:
@@ -166,7 +166,7 @@ class System:
 
 def _service(program: str, prefix: str, own: Mapping[str, object], given: Mapping[str, object]) -> ServiceProcess:
     defaults = {f"{prefix}LISTEN_PORT": 0, f"{prefix}LOG_FORMAT": "json", f"{prefix}DRAIN_DELAY_SECONDS": 0.05}
-    chosen = {name: value for name, value in given.items() if name.startswith(prefix)}
+    chosen = {name: value for name, value in given.items() if name.startswith((prefix, "OTEL_"))}
     return ServiceProcess(program, {**defaults, **own, **chosen})
 
 

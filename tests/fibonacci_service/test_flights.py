@@ -3,6 +3,8 @@ import asyncio
 import pytest
 
 from fibonacci_service.flights import Flights
+from service_kit.traces import active
+from tests.tracing import Exported
 
 
 class Work:
@@ -119,3 +121,22 @@ async def test_an_error_after_some_left_reaches_those_who_stayed() -> None:
 
     with pytest.raises(Failed):
         await staying
+
+
+async def test_who_joins_a_computation_is_linked_to_who_began_it() -> None:
+    exported = Exported()
+    work, flights = Work(), Flights[str, int]()
+
+    async def ask(name: str) -> None:
+        with active(exported.tracer.begin(name)):
+            await flights.join("key", work)
+
+    first = asyncio.create_task(ask("first"))
+    await work.under_way.wait()
+    second = asyncio.create_task(ask("second"))
+    await asyncio.sleep(0)
+    work.result.set_result(1)
+    await asyncio.gather(first, second)
+
+    began, later = sorted(exported.spans, key=lambda span: span.name)
+    assert (began.links, later.links) == ([], [began.context])

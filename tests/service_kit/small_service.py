@@ -1,6 +1,6 @@
 """A service with nothing behind it but what a test says, served as every service is."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -114,6 +114,7 @@ async def listening(
     policy: LogRequests = "all",
     admission: Admission | None = None,
     max_calls: int = MAX_CALLS,
+    outer_interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     **changes: Any,
 ) -> AsyncIterator[int]:
     """Serves, and yields the port. It waits for nothing on leaving, unless the changed settings say so."""
@@ -126,6 +127,7 @@ async def listening(
             service_name=NAME,
             register=lambda server: fib_pb2_grpc.add_FibonacciServicer_to_server(SmallServicer(answer), server),
             interceptors=[_interceptor(settings, table or {}, policy, admission)],
+            outer_interceptors=outer_interceptors,
             max_request_bytes=MAX_REQUEST_BYTES,
             max_calls=max_calls,
             certificates=certificates,

@@ -11,8 +11,10 @@ import structlog
 from service_kit.logs import RequestLog
 from service_kit.request_id import current_request_id
 from service_kit.settings import LogRequests
+from service_kit.traces import active
 from tests.service_kit import programs
 from tests.service_kit.conftest import Lines
+from tests.tracing import Exported
 
 log = structlog.get_logger()
 
@@ -169,3 +171,18 @@ print("went on", file=sys.stderr)
     process = programs.start(told, log_format, through=programs.WITHOUT_STDOUT)
 
     assert programs.finished(process) == (0, "", "went on\n")
+
+
+def test_a_line_names_the_span_that_it_was_written_in(json_lines: Lines) -> None:
+    with active(Exported().tracer.begin("root")) as span:
+        log.info("inside")
+        logging.getLogger("a.library").warning("too")
+    log.info("outside")
+
+    inside, too, outside = json_lines()
+    assert (inside["trace_id"], inside["span_id"]) == (
+        f"{span.context.trace_id:032x}",
+        f"{span.context.span_id:016x}",
+    )
+    assert (too["trace_id"], too["span_id"]) == (inside["trace_id"], inside["span_id"])
+    assert outside.keys().isdisjoint({"trace_id", "span_id"})

@@ -26,7 +26,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"service_kit/pb/fibonacci/fib.proto\x12\tfibonacci\x1a\x1bgoogle/protobuf/empty.proto\x1a\x17google/rpc/status.proto\"D\n\x10\x46ibonacciRequest\x12\t\n\x01n\x18\x01 \x01(\x05\x12%\n\x08\x65ncoding\x18\x02 \x01(\x0e\x32\x13.fibonacci.Encoding\"-\n\x11\x46ibonacciResponse\x12\t\n\x01x\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x0c\"?\n\x12\x42\x61tchGetFibRequest\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.fibonacci.BatchGetFibItem\"S\n\x0f\x42\x61tchGetFibItem\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.fibonacci.FibonacciRequest\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"D\n\x13\x42\x61tchGetFibResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.fibonacci.BatchGetFibResult\"t\n\x11\x42\x61tchGetFibResult\x12\x30\n\x08response\x18\x01 \x01(\x0b\x32\x1c.fibonacci.FibonacciResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"~\n\x12\x45xchangeFibRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\t\n\x01n\x18\x03 \x03(\x05\x12&\n\tencodings\x18\x04 \x03(\x0e\x32\x13.fibonacci.Encoding\x12\x13\n\x0brequest_ids\x18\x05 \x03(\t\"\xb6\x01\n\x13\x45xchangeFibResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06values\x18\x02 \x03(\x0c\x12:\n\x06\x65rrors\x18\x03 \x03(\x0b\x32*.fibonacci.ExchangeFibResponse.ErrorsEntry\x1a\x41\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status:\x02\x38\x01\"d\n\x10StreamFibRequest\x12\t\n\x01n\x18\x01 \x01(\x05\x12%\n\x08\x65ncoding\x18\x02 \x01(\x0e\x32\x13.fibonacci.Encoding\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0e\n\x06length\x18\x04 \x01(\x03\"F\n\x11StreamFibResponse\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"2\n\x12StreamRangeRequest\x12\r\n\x05start\x18\x01 \x01(\x05\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"3\n\x13StreamRangeResponse\x12\r\n\x05\x66irst\x18\x01 \x01(\x05\x12\r\n\x05lines\x18\x02 \x01(\x0c\"/\n\x11GetResidueRequest\x12\t\n\x01n\x18\x01 \x01(\t\x12\x0f\n\x07modulus\x18\x02 \x01(\t\"%\n\x12GetResidueResponse\x12\x0f\n\x07residue\x18\x01 \x01(\t\"\x1f\n\x12\x44\x65scribeFibRequest\x12\t\n\x01n\x18\x01 \x01(\t\"\xbe\x01\n\x13\x44\x65scribeFibResponse\x12\x13\n\x0b\x64igit_count\x18\x01 \x01(\t\x12\x11\n\tbit_count\x18\x02 \x01(\t\x12\x16\n\x0eleading_digits\x18\x03 \x01(\t\x12\x17\n\x0ftrailing_digits\x18\x04 \x01(\t\x12\x19\n\x11predicted_seconds\x18\x05 \x01(\x01\x12\x17\n\x0fpredicted_bytes\x18\x06 \x01(\x01\x12\x0b\n\x03way\x18\x07 \x01(\t\x12\r\n\x05max_n\x18\x08 \x01(\x05\"f\n\x10RecorderResponse\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06served\x18\x02 \x01(\x03\x12\x10\n\x08recorded\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x03*A\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x44\x45\x43IMAL\x10\x01\x12\x0e\n\nBIG_ENDIAN\x10\x02\x32\xe7\x04\n\tFibonacci\x12\x43\n\x06GetFib\x12\x1b.fibonacci.FibonacciRequest\x1a\x1c.fibonacci.FibonacciResponse\x12L\n\x0b\x42\x61tchGetFib\x12\x1d.fibonacci.BatchGetFibRequest\x1a\x1e.fibonacci.BatchGetFibResponse\x12P\n\x0b\x45xchangeFib\x12\x1d.fibonacci.ExchangeFibRequest\x1a\x1e.fibonacci.ExchangeFibResponse(\x01\x30\x01\x12H\n\tStreamFib\x12\x1b.fibonacci.StreamFibRequest\x1a\x1c.fibonacci.StreamFibResponse0\x01\x12N\n\x0bStreamRange\x12\x1d.fibonacci.StreamRangeRequest\x1a\x1e.fibonacci.StreamRangeResponse0\x01\x12I\n\nGetResidue\x12\x1c.fibonacci.GetResidueRequest\x1a\x1d.fibonacci.GetResidueResponse\x12L\n\x0b\x44\x65scribeFib\x12\x1d.fibonacci.DescribeFibRequest\x1a\x1e.fibonacci.DescribeFibResponse\x12\x42\n\x0bGetRecorder\x12\x16.google.protobuf.Empty\x1a\x1b.fibonacci.RecorderResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"service_kit/pb/fibonacci/fib.proto\x12\tfibonacci\x1a\x1bgoogle/protobuf/empty.proto\x1a\x17google/rpc/status.proto\"D\n\x10\x46ibonacciRequest\x12\t\n\x01n\x18\x01 \x01(\x05\x12%\n\x08\x65ncoding\x18\x02 \x01(\x0e\x32\x13.fibonacci.Encoding\"-\n\x11\x46ibonacciResponse\x12\t\n\x01x\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x0c\"?\n\x12\x42\x61tchGetFibRequest\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.fibonacci.BatchGetFibItem\"S\n\x0f\x42\x61tchGetFibItem\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.fibonacci.FibonacciRequest\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"D\n\x13\x42\x61tchGetFibResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.fibonacci.BatchGetFibResult\"t\n\x11\x42\x61tchGetFibResult\x12\x30\n\x08response\x18\x01 \x01(\x0b\x32\x1c.fibonacci.FibonacciResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xa7\x01\n\x12\x45xchangeFibRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\t\n\x01n\x18\x03 \x03(\x05\x12&\n\tencodings\x18\x04 \x03(\x0e\x32\x13.fibonacci.Encoding\x12\x13\n\x0brequest_ids\x18\x05 \x03(\t\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x12\n\ntracestate\x18\x07 \x01(\t\"\xb6\x01\n\x13\x45xchangeFibResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06values\x18\x02 \x03(\x0c\x12:\n\x06\x65rrors\x18\x03 \x03(\x0b\x32*.fibonacci.ExchangeFibResponse.ErrorsEntry\x1a\x41\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status:\x02\x38\x01\"d\n\x10StreamFibRequest\x12\t\n\x01n\x18\x01 \x01(\x05\x12%\n\x08\x65ncoding\x18\x02 \x01(\x0e\x32\x13.fibonacci.Encoding\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0e\n\x06length\x18\x04 \x01(\x03\"F\n\x11StreamFibResponse\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"2\n\x12StreamRangeRequest\x12\r\n\x05start\x18\x01 \x01(\x05\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"3\n\x13StreamRangeResponse\x12\r\n\x05\x66irst\x18\x01 \x01(\x05\x12\r\n\x05lines\x18\x02 \x01(\x0c\"/\n\x11GetResidueRequest\x12\t\n\x01n\x18\x01 \x01(\t\x12\x0f\n\x07modulus\x18\x02 \x01(\t\"%\n\x12GetResidueResponse\x12\x0f\n\x07residue\x18\x01 \x01(\t\"\x1f\n\x12\x44\x65scribeFibRequest\x12\t\n\x01n\x18\x01 \x01(\t\"\xbe\x01\n\x13\x44\x65scribeFibResponse\x12\x13\n\x0b\x64igit_count\x18\x01 \x01(\t\x12\x11\n\tbit_count\x18\x02 \x01(\t\x12\x16\n\x0eleading_digits\x18\x03 \x01(\t\x12\x17\n\x0ftrailing_digits\x18\x04 \x01(\t\x12\x19\n\x11predicted_seconds\x18\x05 \x01(\x01\x12\x17\n\x0fpredicted_bytes\x18\x06 \x01(\x01\x12\x0b\n\x03way\x18\x07 \x01(\t\x12\r\n\x05max_n\x18\x08 \x01(\x05\"f\n\x10RecorderResponse\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06served\x18\x02 \x01(\x03\x12\x10\n\x08recorded\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x03*A\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x44\x45\x43IMAL\x10\x01\x12\x0e\n\nBIG_ENDIAN\x10\x02\x32\xe7\x04\n\tFibonacci\x12\x43\n\x06GetFib\x12\x1b.fibonacci.FibonacciRequest\x1a\x1c.fibonacci.FibonacciResponse\x12L\n\x0b\x42\x61tchGetFib\x12\x1d.fibonacci.BatchGetFibRequest\x1a\x1e.fibonacci.BatchGetFibResponse\x12P\n\x0b\x45xchangeFib\x12\x1d.fibonacci.ExchangeFibRequest\x1a\x1e.fibonacci.ExchangeFibResponse(\x01\x30\x01\x12H\n\tStreamFib\x12\x1b.fibonacci.StreamFibRequest\x1a\x1c.fibonacci.StreamFibResponse0\x01\x12N\n\x0bStreamRange\x12\x1d.fibonacci.StreamRangeRequest\x1a\x1e.fibonacci.StreamRangeResponse0\x01\x12I\n\nGetResidue\x12\x1c.fibonacci.GetResidueRequest\x1a\x1d.fibonacci.GetResidueResponse\x12L\n\x0b\x44\x65scribeFib\x12\x1d.fibonacci.DescribeFibRequest\x1a\x1e.fibonacci.DescribeFibResponse\x12\x42\n\x0bGetRecorder\x12\x16.google.protobuf.Empty\x1a\x1b.fibonacci.RecorderResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXCHANGEFIBRESPONSE_ERRORSENTRY']._loaded_options = None
   _globals['_EXCHANGEFIBRESPONSE_ERRORSENTRY']._serialized_options = b'8\001'
-  _globals['_ENCODING']._serialized_start=1568
-  _globals['_ENCODING']._serialized_end=1633
+  _globals['_ENCODING']._serialized_start=1610
+  _globals['_ENCODING']._serialized_end=1675
   _globals['_FIBONACCIREQUEST']._serialized_start=103
   _globals['_FIBONACCIREQUEST']._serialized_end=171
   _globals['_FIBONACCIRESPONSE']._serialized_start=173
@@ -49,30 +49,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETFIBRESPONSE']._serialized_end=438
   _globals['_BATCHGETFIBRESULT']._serialized_start=440
   _globals['_BATCHGETFIBRESULT']._serialized_end=556
-  _globals['_EXCHANGEFIBREQUEST']._serialized_start=558
-  _globals['_EXCHANGEFIBREQUEST']._serialized_end=684
-  _globals['_EXCHANGEFIBRESPONSE']._serialized_start=687
-  _globals['_EXCHANGEFIBRESPONSE']._serialized_end=869
-  _globals['_EXCHANGEFIBRESPONSE_ERRORSENTRY']._serialized_start=804
-  _globals['_EXCHANGEFIBRESPONSE_ERRORSENTRY']._serialized_end=869
-  _globals['_STREAMFIBREQUEST']._serialized_start=871
-  _globals['_STREAMFIBREQUEST']._serialized_end=971
-  _globals['_STREAMFIBRESPONSE']._serialized_start=973
-  _globals['_STREAMFIBRESPONSE']._serialized_end=1043
-  _globals['_STREAMRANGEREQUEST']._serialized_start=1045
-  _globals['_STREAMRANGEREQUEST']._serialized_end=1095
-  _globals['_STREAMRANGERESPONSE']._serialized_start=1097
-  _globals['_STREAMRANGERESPONSE']._serialized_end=1148
-  _globals['_GETRESIDUEREQUEST']._serialized_start=1150
-  _globals['_GETRESIDUEREQUEST']._serialized_end=1197
-  _globals['_GETRESIDUERESPONSE']._serialized_start=1199
-  _globals['_GETRESIDUERESPONSE']._serialized_end=1236
-  _globals['_DESCRIBEFIBREQUEST']._serialized_start=1238
-  _globals['_DESCRIBEFIBREQUEST']._serialized_end=1269
-  _globals['_DESCRIBEFIBRESPONSE']._serialized_start=1272
-  _globals['_DESCRIBEFIBRESPONSE']._serialized_end=1462
-  _globals['_RECORDERRESPONSE']._serialized_start=1464
-  _globals['_RECORDERRESPONSE']._serialized_end=1566
-  _globals['_FIBONACCI']._serialized_start=1636
-  _globals['_FIBONACCI']._serialized_end=2251
+  _globals['_EXCHANGEFIBREQUEST']._serialized_start=559
+  _globals['_EXCHANGEFIBREQUEST']._serialized_end=726
+  _globals['_EXCHANGEFIBRESPONSE']._serialized_start=729
+  _globals['_EXCHANGEFIBRESPONSE']._serialized_end=911
+  _globals['_EXCHANGEFIBRESPONSE_ERRORSENTRY']._serialized_start=846
+  _globals['_EXCHANGEFIBRESPONSE_ERRORSENTRY']._serialized_end=911
+  _globals['_STREAMFIBREQUEST']._serialized_start=913
+  _globals['_STREAMFIBREQUEST']._serialized_end=1013
+  _globals['_STREAMFIBRESPONSE']._serialized_start=1015
+  _globals['_STREAMFIBRESPONSE']._serialized_end=1085
+  _globals['_STREAMRANGEREQUEST']._serialized_start=1087
+  _globals['_STREAMRANGEREQUEST']._serialized_end=1137
+  _globals['_STREAMRANGERESPONSE']._serialized_start=1139
+  _globals['_STREAMRANGERESPONSE']._serialized_end=1190
+  _globals['_GETRESIDUEREQUEST']._serialized_start=1192
+  _globals['_GETRESIDUEREQUEST']._serialized_end=1239
+  _globals['_GETRESIDUERESPONSE']._serialized_start=1241
+  _globals['_GETRESIDUERESPONSE']._serialized_end=1278
+  _globals['_DESCRIBEFIBREQUEST']._serialized_start=1280
+  _globals['_DESCRIBEFIBREQUEST']._serialized_end=1311
+  _globals['_DESCRIBEFIBRESPONSE']._serialized_start=1314
+  _globals['_DESCRIBEFIBRESPONSE']._serialized_end=1504
+  _globals['_RECORDERRESPONSE']._serialized_start=1506
+  _globals['_RECORDERRESPONSE']._serialized_end=1608
+  _globals['_FIBONACCI']._serialized_start=1678
+  _globals['_FIBONACCI']._serialized_end=2293
 # @@protoc_insertion_point(module_scope)

@@ -196,12 +196,19 @@ class ExchangeFibRequest(_message.Message):
     N_FIELD_NUMBER: _builtins.int
     ENCODINGS_FIELD_NUMBER: _builtins.int
     REQUEST_IDS_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Names the sender; at most 64 of A-Z a-z 0-9 . _ - A batch without one is new whenever it comes."""
     sequence: _builtins.int
     """Rises with each batch of the source. The batch that this process answered last for the source gets the same answer
     when it is sent again, over whatever call, and is not counted again.
     """
+    traceparent: _builtins.str
+    """The span that sends the batch, as W3C Trace Context writes it, for the metadata of the call is older than the batch.
+    Empty where nothing is traced; what cannot be read counts as empty.
+    """
+    tracestate: _builtins.str
     @_builtins.property
     def n(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The indices, with the limits of BatchGetFibRequest."""
@@ -222,10 +229,12 @@ class ExchangeFibRequest(_message.Message):
         n: _abc.Iterable[_builtins.int] | None = ...,
         encodings: _abc.Iterable[Global___Encoding.ValueType] | None = ...,
         request_ids: _abc.Iterable[_builtins.str] | None = ...,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encodings", b"encodings", "n", b"n", "request_ids", b"request_ids", "sequence", b"sequence", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encodings", b"encodings", "n", b"n", "request_ids", b"request_ids", "sequence", b"sequence", "source", b"source", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,122 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
+
+from api_gateway.trace_layer import MAX_TEXT, Routes, TraceLayer
+from service_kit.spans import Span
+from service_kit.traces import current_span
+from tests.tracing import Exported
+
+CALLER = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+START: Message = {"type": "http.response.start", "status": 200, "headers": []}
+END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+PIECE: Message = {"type": "http.response.body", "body": b"1", "more_body": True}
+
+
+async def span_of(
+    *answers: Message,
+    method: str = "GET",
+    path: str = "/stats/7",
+    query: bytes = b"",
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    client_leaves: bool = False,
+) -> Span:
+    """The span of one request that is answered so."""
+    exported = Exported()
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        if client_leaves:
+            await receive()
+        for answer in answers:
+            await send(answer)
+
+    routes = FastAPI()
+    routes.get("/stats/{n}")(lambda n: n)
+    layer = TraceLayer(app, tracer=exported.tracer, routes=Routes(routes))
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query,
+        "headers": list(headers),
+        "scheme": "http",
+        "http_version": "1.1",
+    }
+    # In a task of its own, as uvicorn does.
+    await asyncio.create_task(layer(scope, received, sent))
+    assert current_span.get() is None
+    [span] = exported.spans
+    return span
+
+
+async def received() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def sent(message: Message) -> None:
+    assert message
+
+
+async def test_a_request_is_described_by_the_route_that_it_took() -> None:
+    span = await span_of(START, END, query=b"a=1")
+    assert span.describe is not None
+
+    described = span.describe(span)
+
+    assert (span.name, described["http.route"]) == ("GET /stats/{n}", "/stats/{n}")
+    assert (described["url.path"], described["url.query"]) == ("/stats/7", "a=1")
+    assert (span.error_type, span.is_error) == ("", False)
+
+
+async def test_a_path_and_a_method_that_there_are_not_make_no_names() -> None:
+    span = await span_of({**START, "status": 404}, END, method="BREW", path="/" + "x" * 1_000)
+    assert span.describe is not None
+
+    described = span.describe(span)
+
+    assert span.name == "_OTHER"
+    assert "http.route" not in described
+    assert len(str(described["url.path"])) == MAX_TEXT
+    assert not span.is_error
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_joined"),
+    [
+        ([CALLER], True),
+        ([], False),
+        ([CALLER, CALLER], False),
+        ([(b"traceparent", b"00-\xff")], False),
+        ([(b"tracestate", b"a=1")], False),
+    ],
+)
+async def test_it_joins_the_caller_whose_traceparent_can_be_read(
+    headers: list[tuple[bytes, bytes]], *, is_joined: bool
+) -> None:
+    span = await span_of(START, END, headers=headers)
+
+    assert (span.parent is not None) is is_joined
+    assert (f"{span.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c") is is_joined
+
+
+async def test_a_response_that_fails_is_an_error() -> None:
+    span = await span_of({**START, "status": 503}, END)
+
+    assert (span.error_type, span.is_error, span.failed) == ("503", True, True)
+
+
+@pytest.mark.parametrize("answers", [[], [START], [START, PIECE]])
+async def test_a_response_that_is_not_completed_is_an_error(answers: list[Message]) -> None:
+    span = await span_of(*answers)
+
+    assert (span.error_type, span.is_error) == ("broken_off", True)
+
+
+@pytest.mark.parametrize("answers", [[], [START, PIECE], [{**START, "status": 499}, END]])
+async def test_a_client_that_leaves_is_no_error_of_ours(answers: list[Message]) -> None:
+    span = await span_of(*answers, client_leaves=True)
+
+    assert (span.error_type, span.is_error) == ("client_left", False)

@@ -1,0 +1,114 @@
+from collections.abc import Iterator
+
+import pytest
+
+from service_kit.trace_context import TraceContext
+from service_kit.trace_export import SpanExport
+from service_kit.traces import Tracer
+from tests.otlp import Collector, Received
+
+CALLER = TraceContext(7, 8, sampled=True, state="a=1")
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    with Collector() as receiving:
+        for name, value in receiving.settings.items():
+            monkeypatch.setenv(name, value)
+        yield receiving
+
+
+def sent(collector: Collector, *, parent: TraceContext | None = None) -> Received:
+    """One span, all the way through the SDK and a socket."""
+    export = SpanExport(service="the_service", instance="life-1", endpoint="")
+    tracer = Tracer(sampler=export.sampled, export=export.export)
+    with tracer.begin("root", "server", parent=parent) as span:
+        span.attributes |= {"text": "x", "number": 1, "share": 0.5, "truth": True}
+        span.describe = lambda _: {"described": "late"}
+        span.link(TraceContext(5, 6, sampled=True))
+        span.fail("500", "it went wrong")
+    export.close(10)
+    return collector.wait_for(lambda received: received.name == "root")
+
+
+def share_sampled(*, parent: TraceContext | None = None) -> float:
+    export = SpanExport(service="the_service", instance="life-1", endpoint="")
+    try:
+        ids = range(1 << 50, 1 << 64, 1 << 54)
+        return sum(export.sampled(trace_id, parent, "root", "server") for trace_id in ids) / len(ids)
+    finally:
+        export.close(10)
+
+
+def test_a_span_arrives_as_it_was(collector: Collector) -> None:
+    span = sent(collector, parent=CALLER)
+
+    assert span.place == ("the_service", "server", "root")
+    assert (int(span.trace_id, 16), int(span.parent_id, 16), span.state) == (7, 8, "a=1")
+    assert span.attributes == {
+        "text": "x",
+        "number": 1,
+        "share": 0.5,
+        "truth": True,
+        "described": "late",
+        "error.type": "500",
+    }
+    assert span.links == {(f"{5:032x}", f"{6:016x}")}
+    assert (span.is_error, span.description) == (True, "it went wrong")
+
+
+def test_what_is_kept_for_a_reason_says_so(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+
+    assert sent(collector).attributes["exact_fibonacci.kept"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("settings", "service"),
+    [
+        ({}, "the_service"),
+        ({"OTEL_SERVICE_NAME": "another"}, "another"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=third,deployment.environment.name=test"}, "third"),
+    ],
+)
+def test_the_standard_variables_name_the_service(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], service: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    assert sent(collector).service == service
+
+
+@pytest.mark.parametrize(
+    ("settings", "alone", "chosen_before"),
+    [
+        ({}, 1, 1),
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, 0, 0),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, 0.25, 0.25),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, 0.25, 1),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, 0, 1),
+    ],
+)
+@pytest.mark.usefixtures("collector")
+def test_the_standard_variables_choose_the_sampler(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], alone: float, chosen_before: float
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    assert share_sampled() == pytest.approx(alone, abs=0.01)
+    assert share_sampled(parent=CALLER) == pytest.approx(chosen_before, abs=0.01)
+
+
+@pytest.mark.usefixtures("collector")
+def test_who_was_not_sampled_before_is_not_sampled_here() -> None:
+    assert share_sampled(parent=CALLER._replace(sampled=False)) == 0
+
+
+@pytest.mark.parametrize("state", ["no pair", "a=1,a=2", "=", ",".join(f"k{n}=1" for n in range(40))])
+def test_an_odd_tracestate_is_no_line_in_the_log(
+    collector: Collector, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    assert sent(collector, parent=CALLER._replace(state=state)).parent_id == f"{8:016x}"
+    assert caplog.messages == []
