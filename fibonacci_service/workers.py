@@ -145,8 +145,7 @@ class WorkerPool:
             process = self._idle.pop()
             if process.returncode is None:
                 return process, False
-            self.lost += 1
-            log.warning("worker.lost", exit_status=process.returncode, busy=False)
+            self._lose(process, busy=False)
         arguments = ("-m", "fibonacci_service.worker", str(os.getpid()), str(self._memory_bytes))
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PIPE_BYTES
@@ -166,7 +165,11 @@ class WorkerPool:
         if process.returncode is None:
             self.killed += 1
         else:
-            self.lost += 1
+            self._lose(process, busy=True)
+
+    def _lose(self, process: Process, *, busy: bool) -> None:
+        self.lost += 1
+        log.warning("worker.lost", exit_status=process.returncode, busy=busy)
 
     async def _kill(self, process: Process) -> None:
         with contextlib.suppress(ProcessLookupError):
