@@ -28,9 +28,9 @@ def dashboard() -> Any:
 
 
 def test_without_a_profile_there_are_the_three_services_and_nothing_else() -> None:
-    profiles = {name: service.get("profiles", []) for name, service in COMPOSE["services"].items()}
+    profiles = {name: tuple(service.get("profiles", ())) for name, service in COMPOSE["services"].items()}
 
-    assert profiles == dict.fromkeys(SERVICES, []) | dict.fromkeys(OBSERVERS, ["observability"])
+    assert profiles == dict.fromkeys(SERVICES, ()) | dict.fromkeys(OBSERVERS, ("observability",))
 
 
 @each_observer

@@ -1,4 +1,4 @@
-"""A real Prometheus with the project's configuration: its jobs, its rules, and the addresses of processes that run here."""
+"""A real Prometheus with the project's configuration, at the addresses of processes that run here."""
 
 import math
 import os
