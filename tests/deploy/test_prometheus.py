@@ -100,6 +100,17 @@ def test_the_rules_of_an_objective_differ_by_their_window_alone() -> None:
     assert set(bodies) == budgets()
 
 
+def test_the_burn_alerts_differ_by_their_objective_alone() -> None:
+    """So what the rule tests show of the windows of one goes for all."""
+    conditions = {
+        (rule["labels"]["severity"], re.sub(r'slo="\w+"', "", rule["expr"]))
+        for rule in ALERTS
+        if rule["alert"].endswith("BudgetBurn")
+    }
+
+    assert len(conditions) == 2
+
+
 def budgets() -> set[str]:
     """The objectives that have one."""
     return {rule["labels"]["slo"] for rule in rules("record") if rule["record"] == "slo:error_budget:ratio"}
