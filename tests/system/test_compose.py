@@ -14,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 SERVICES = ("api_gateway", "fibonacci_service", "stats_service")
+OBSERVERS = ("grafana", "jaeger", "prometheus")
 START_SECONDS = 120
+VERSION = ["docker", "compose", "version"]
 
 # Asked from inside a container: where published ports appear depends on the engine.
 ASK = """
@@ -100,11 +102,11 @@ class Composed:
         return {container["Service"]: container["ExitCode"] for container in map(json.loads, lines)}
 
 
-def engine_fault() -> str | None:
-    """Why there is no engine with Compose to be used, or None."""
+def fault_of(*commands: list[str]) -> str | None:
+    """Why Docker cannot be used for what these show, or None."""
     if shutil.which("docker") is None:
         return "no docker on PATH"
-    for command in (["docker", "info"], ["docker", "compose", "version"]):
+    for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
@@ -115,7 +117,7 @@ def engine_fault() -> str | None:
 @pytest.fixture(scope="module")
 def composed() -> Iterator[Composed]:
     """The built and healthy system. A test leaves it running."""
-    fault = engine_fault()
+    fault = fault_of(["docker", "info"], VERSION)
     if fault is not None:
         pytest.skip(f"NOT TESTED: the image and docker-compose.yml need a Docker Engine with Compose; {fault}")
     system = Composed()
@@ -124,6 +126,16 @@ def composed() -> Iterator[Composed]:
         yield system
     finally:
         system.end()
+
+
+def test_compose_accepts_the_observers_and_only_with_their_profile() -> None:
+    fault = fault_of(VERSION)
+    if fault is not None:
+        pytest.skip(f"NOT TESTED: whether Compose accepts docker-compose.yml; {fault}")
+    config = ("config", "--services")
+
+    assert sorted(Composed().compose(*config).split()) == sorted(SERVICES)
+    assert sorted(Composed().compose("--profile", "observability", *config).split()) == sorted(SERVICES + OBSERVERS)
 
 
 def test_the_number_and_its_account_reach_the_user(composed: Composed) -> None:
