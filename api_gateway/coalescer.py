@@ -22,7 +22,7 @@ from service_kit.metrics import Histogram
 from service_kit.pb.fibonacci.fib_pb2 import Encoding, ExchangeFibRequest, ExchangeFibResponse
 from service_kit.request_id import current_request_id
 from service_kit.spans import Span
-from service_kit.traces import NOTHING, Tracer, current_span
+from service_kit.traces import NOTHING, Active, Tracer, current_span
 
 MAX_BATCH_ITEMS = 256
 #: While one batch is answered the next gathers. Two on their way at a time would be smaller ones, and 7 to 14% slower,
@@ -143,7 +143,7 @@ class Coalescer:
         finally:
             self._under_way.remove(batch)
 
-    def _span(self, batch: list[_Asked]) -> AbstractContextManager[None]:
+    def _span(self, batch: list[_Asked]) -> AbstractContextManager[None] | Active:
         return batch_span(self._tracer, [asked.span for asked in batch]) if self._tracer else NOTHING
 
     def _sweep(self) -> None:

@@ -52,7 +52,7 @@ class HttpCounts:
     """Those of one gateway."""
 
     def __init__(self, templates: RouteTemplates) -> None:
-        self._templates = templates
+        self.templates = templates
         #: By method, template and status; 0 is the status of a request that got no answer.
         self.durations = Histograms()
         self.in_flight = 0
@@ -60,7 +60,7 @@ class HttpCounts:
         self.refused: dict[str, int] = dict.fromkeys(get_args(Reason), 0)
 
     def served(self, *, method: str, path: str, status: int, seconds: float) -> None:
-        labels = (method if method in _METHODS else _OTHER, self._templates.of(path), status)
+        labels = (method if method in _METHODS else _OTHER, self.templates.of(path), status)
         self.durations.observe(labels, seconds)
 
 

@@ -15,7 +15,7 @@ from api_gateway.middleware import RequestLayer
 from api_gateway.rates import parse_rates
 from api_gateway.security_headers import SecurityHeaders, page_policies
 from api_gateway.settings import Settings
-from api_gateway.trace_layer import Routes, TraceLayer
+from api_gateway.trace_layer import TraceLayer
 from service_kit.logs import RequestLog
 from service_kit.traces import Tracer
 
@@ -37,7 +37,7 @@ async def layered(
         draining=draining,
     )
     if tracer:
-        outer = TraceLayer(outer, tracer=tracer, routes=Routes(app))
+        outer = TraceLayer(outer, tracer=tracer, routes=counts.templates)
     outer = InFlightLayer(outer, counts=counts, max_requests=settings.max_in_flight)
     if settings.cors_origins:
         outer = CrossOriginLayer(outer, origins=parse_origins(settings.cors_origins))

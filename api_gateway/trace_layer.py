@@ -1,14 +1,11 @@
 """A span around every HTTP request, begun where the caller's traceparent says."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPMethod, HTTPStatus
 
-from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
-from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api_gateway.http_counts import RouteTemplates
 from api_gateway.middleware import PROBED
 from api_gateway.problems import CLIENT_CLOSED_REQUEST
 from service_kit.request_id import current_request_id
@@ -25,7 +22,7 @@ _TRACE_FIELDS = frozenset({b"traceparent", b"tracestate"})
 class TraceLayer:
     """Stands outside RequestLayer, so that the line in the log knows the span. Health has none."""
 
-    def __init__(self, app: ASGIApp, *, tracer: Tracer, routes: "Routes") -> None:
+    def __init__(self, app: ASGIApp, *, tracer: Tracer, routes: RouteTemplates) -> None:
         self._app = app
         self._tracer = tracer
         self._routes = routes
@@ -100,18 +97,6 @@ class _Exchange:
         elif message["type"] == "http.response.body" and not message.get("more_body"):
             self.complete = True
         await self._send(message)
-
-
-class Routes:
-    """The routes of an app by the paths that they match; the first that matches counts, as it does in the app."""
-
-    def __init__(self, app: FastAPI) -> None:
-        paths = dict.fromkeys(str(route.path) for route in iter_route_contexts(app.routes))
-        self._patterns: Sequence[tuple[re.Pattern[str], str]] = [(compile_path(path)[0], path) for path in paths]
-
-    def of(self, path: str) -> str:
-        """Empty where there is none."""
-        return next((route for pattern, route in self._patterns if pattern.match(path)), "")
 
 
 def _method(scope: Mapping[str, str]) -> str:

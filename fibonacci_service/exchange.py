@@ -17,7 +17,7 @@ from service_kit.rpc_status import StatusTable, status_of
 from service_kit.spans import attribute
 from service_kit.trace_context import parse_context
 from service_kit.trace_interceptors import describe_rpc
-from service_kit.traces import Tracer, active
+from service_kit.traces import Active, Tracer
 
 METHOD = "fibonacci.Fibonacci/ExchangeFib"
 #: The sources whose last answer is kept. A gateway has two, and the answer to its largest batch takes 54 kB.
@@ -51,7 +51,7 @@ class Exchange:
         if self._tracer is None:
             return await self._answered(batch)
         parent = parse_context(batch.traceparent, batch.tracestate)
-        with active(self._tracer.begin(METHOD, "server", parent=parent)) as span:
+        with Active(self._tracer.begin(METHOD, "server", parent=parent)) as span:
             span.attributes[attribute("items")] = len(batch.n)
             response = await self._answered(batch)
             describe_rpc(span, METHOD, grpc.StatusCode.OK)

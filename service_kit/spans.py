@@ -88,7 +88,7 @@ class LocalTrace:
 
 
 class Span:
-    """One piece of work, from when it is made until it is ended, which `with` does; `active` makes it a parent as well.
+    """One piece of work, from when it is made until it is ended, which `with` does; `Active` makes it a parent as well.
 
     `describe` gives further attributes, and may give the span a better name. It is asked when the span is exported.
     """

@@ -1,7 +1,6 @@
 """Begins traces, and knows which span is the current one."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from random import getrandbits
@@ -45,15 +44,21 @@ class Tracer:
         return span
 
 
-@contextlib.contextmanager
-def active(span: Span) -> Iterator[Span]:
-    """Makes the span the current one, the parent of what is begun inside, and ends it."""
-    token = current_span.set(span)
-    try:
-        with span:
-            yield span
-    finally:
-        current_span.reset(token)
+class Active:
+    """Makes a span the current one, the parent of what is begun inside, and ends it."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> Span:
+        self._token = current_span.set(self._span)
+        return self._span
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        current_span.reset(self._token)
+        self._span.__exit__(kind, error, traceback)
 
 
 def timed(name: str, **facts: str | float) -> AbstractContextManager[Span | None]:

@@ -2,10 +2,10 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
-from api_gateway.trace_layer import MAX_TEXT, Routes, TraceLayer
+from api_gateway.http_counts import RouteTemplates
+from api_gateway.trace_layer import MAX_TEXT, TraceLayer
 from service_kit.spans import Span
 from service_kit.traces import current_span
 from tests.tracing import Exported
@@ -33,9 +33,7 @@ async def span_of(
         for answer in answers:
             await send(answer)
 
-    routes = FastAPI()
-    routes.get("/stats/{n}")(lambda n: n)
-    layer = TraceLayer(app, tracer=exported.tracer, routes=Routes(routes))
+    layer = TraceLayer(app, tracer=exported.tracer, routes=RouteTemplates(["/stats/{n}"]))
     scope = {
         "type": "http",
         "method": method,

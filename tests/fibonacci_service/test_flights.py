@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from fibonacci_service.flights import Flights
-from service_kit.traces import active
+from service_kit.traces import Active
 from tests.tracing import Exported
 
 
@@ -128,7 +128,7 @@ async def test_who_joins_a_computation_is_linked_to_who_began_it() -> None:
     work, flights = Work(), Flights[str, int]()
 
     async def ask(name: str) -> None:
-        with active(exported.tracer.begin(name)):
+        with Active(exported.tracer.begin(name)):
             await flights.join("key", work)
 
     first = asyncio.create_task(ask("first"))

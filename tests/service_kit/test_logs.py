@@ -11,7 +11,7 @@ import structlog
 from service_kit.logs import RequestLog
 from service_kit.request_id import current_request_id
 from service_kit.settings import LogRequests
-from service_kit.traces import active
+from service_kit.traces import Active
 from tests.service_kit import programs
 from tests.service_kit.conftest import Lines
 from tests.tracing import Exported
@@ -174,7 +174,7 @@ print("went on", file=sys.stderr)
 
 
 def test_a_line_names_the_span_that_it_was_written_in(json_lines: Lines) -> None:
-    with active(Exported().tracer.begin("root")) as span:
+    with Active(Exported().tracer.begin("root")) as span:
         log.info("inside")
         logging.getLogger("a.library").warning("too")
     log.info("outside")

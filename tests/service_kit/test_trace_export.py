@@ -1,6 +1,8 @@
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision
 
 from service_kit.trace_context import TraceContext
 from service_kit.trace_export import SpanExport
@@ -112,3 +114,17 @@ def test_an_odd_tracestate_is_no_line_in_the_log(
 ) -> None:
     assert sent(collector, parent=CALLER._replace(state=state)).parent_id == f"{8:016x}"
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("sampler", ["always_on", "always_off", "traceidratio", "parentbased_traceidratio"])
+@pytest.mark.usefixtures("collector")
+def test_the_short_way_decides_as_the_sdk_does(monkeypatch: pytest.MonkeyPatch, sampler: str) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.3")
+    sdk = TracerProvider(shutdown_on_exit=False).sampler
+    export = SpanExport(service="the_service", instance="life-1", endpoint="")
+
+    for trace_id in range(1 << 50, 1 << 128, 1 << 121 | 1 << 57):
+        decision = sdk.should_sample(None, trace_id, "root").decision
+        assert export.sampled(trace_id, None, "root", "server") is (decision is Decision.RECORD_AND_SAMPLE)
+    export.close(10)

@@ -17,7 +17,7 @@ from service_kit.rpc_status import StatusTable
 from service_kit.spans import Span
 from service_kit.trace_context import parse_context
 from service_kit.trace_interceptors import client_interceptors, server_interceptors
-from service_kit.traces import active, current_span
+from service_kit.traces import Active, current_span
 from tests.service_kit.small_service import SmallClient, double, exchanged, listening
 from tests.tracing import Exported
 
@@ -59,7 +59,7 @@ async def test_a_call_has_a_span_at_both_ends_and_the_server_knows_its_own() -> 
         return n
 
     async with traced(exported, answer) as client:
-        with active(exported.tracer.begin("root")) as root:
+        with Active(exported.tracer.begin("root")) as root:
             assert await client.ask(7) == 7
         sent, answered = await pair(exported)
 
@@ -95,7 +95,7 @@ async def test_whatever_tracestate_a_caller_sends_is_no_reason_to_fail(state: st
     exported = Exported()
     caller = parse_context("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", state)
     async with traced(exported, double) as client:
-        with active(exported.tracer.begin("root", parent=caller)):
+        with Active(exported.tracer.begin("root", parent=caller)):
             assert await client.ask(7) == 14
 
 
@@ -105,7 +105,7 @@ async def test_an_error_of_the_server_is_one_at_both_ends() -> None:
 
     exported = Exported(sampled=False)
     async with traced(exported, fail) as client:
-        with active(exported.tracer.begin("root")), pytest.raises(grpc.aio.AioRpcError):
+        with Active(exported.tracer.begin("root")), pytest.raises(grpc.aio.AioRpcError):
             await client.ask(7)
         ends = await pair(exported)
 
@@ -120,7 +120,7 @@ async def test_a_refusal_is_an_error_of_the_client_alone_and_keeps_nothing() -> 
 
     exported = Exported()
     async with traced(exported, refuse) as client:
-        with active(exported.tracer.begin("root")), pytest.raises(grpc.aio.AioRpcError):
+        with Active(exported.tracer.begin("root")), pytest.raises(grpc.aio.AioRpcError):
             await client.ask(7)
         ends = await pair(exported)
 
@@ -138,7 +138,7 @@ async def test_a_cancelled_call_ends_its_spans_and_the_work() -> None:
         return n
 
     async with traced(exported, wait_for_ever) as client:
-        with active(exported.tracer.begin("root")):
+        with Active(exported.tracer.begin("root")):
             asking = asyncio.create_task(client.ask(7))
             await begun.wait()
             asking.cancel()
@@ -157,7 +157,7 @@ async def test_a_call_that_is_late_ends_its_spans() -> None:
         return n
 
     async with traced(exported, wait_for_ever) as client:
-        with active(exported.tracer.begin("root")), pytest.raises(grpc.aio.AioRpcError):
+        with Active(exported.tracer.begin("root")), pytest.raises(grpc.aio.AioRpcError):
             await client.ask(7, timeout=0.1)
         sent, _ = await pair(exported)
 
@@ -167,7 +167,7 @@ async def test_a_call_that_is_late_ends_its_spans() -> None:
 async def test_a_stream_has_spans_that_last_until_it_was_read() -> None:
     exported = Exported()
     async with traced(exported, double) as client:
-        with active(exported.tracer.begin("root")):
+        with Active(exported.tracer.begin("root")):
             came = [int(response.lines) async for response in client.stream(1, 3)]
         ends = await pair(exported)
 
@@ -178,7 +178,7 @@ async def test_a_stream_has_spans_that_last_until_it_was_read() -> None:
 async def test_a_stream_that_is_given_up_ends_its_spans() -> None:
     exported = Exported()
     async with traced(exported, double) as client:
-        with active(exported.tracer.begin("root")):
+        with Active(exported.tracer.begin("root")):
             call = client.stream(1, 1_000_000)
             await anext(aiter(call))
             call.cancel()

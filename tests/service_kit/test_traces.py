@@ -8,7 +8,7 @@ import pytest
 from service_kit import spans
 from service_kit.spans import MAX_DESCRIPTION, MAX_KEPT_A_SECOND, MAX_LINKS, MAX_SPANS, MAX_WAITING_SPANS
 from service_kit.trace_context import TraceContext
-from service_kit.traces import active, current_span, timed
+from service_kit.traces import Active, current_span, timed
 from tests.tracing import Exported
 
 CALLER = TraceContext(7, 8, sampled=True, state="a=1")
@@ -185,7 +185,7 @@ def test_links_and_descriptions_are_bounded(sampled: Exported) -> None:
 
 
 def test_a_span_that_is_active_is_the_parent_of_what_is_timed_inside(sampled: Exported) -> None:
-    with active(sampled.tracer.begin("root")) as root, timed("part", task="value"):
+    with Active(sampled.tracer.begin("root")) as root, timed("part", task="value"):
         assert current_span.get() is root
 
     part, _ = sampled.spans
