@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from api_gateway.errors import BrokenOff
+from api_gateway.stream_reading import next_message
 from service_kit.pb.fibonacci.fib_pb2 import StreamFibRequest, StreamFibResponse
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class NumberStream:
 
     async def open(self) -> None:
         """Awaits the first message, as long as the caller likes. Raises AioRpcError."""
-        first = await anext(self._messages, StreamFibResponse())
+        first = await next_message(self._messages, end_call=self.close) or StreamFibResponse()
         if first.total_bytes < 1:
             raise ValueError(f"{self._service} announced no length of F({self._request.n})")
         self.total_bytes, self.sha256, self._piece = first.total_bytes, first.sha256, first.data
@@ -55,10 +56,11 @@ class NumberStream:
     async def _next_piece(self) -> bytes:
         try:
             async with asyncio.timeout(self._stall_seconds):
-                return (await anext(self._messages)).data
+                message = await next_message(self._messages, end_call=self.close)
         except TimeoutError:
             raise BrokenOff(self._service, f"nothing for {self._stall_seconds:g} s") from None
-        except StopAsyncIteration:
-            raise BrokenOff(self._service, f"{self._missing_bytes} bytes less than announced") from None
         except grpc.aio.AioRpcError as error:
             raise BrokenOff(self._service, f"{error.code().name}: {error.details()}") from None
+        if message is None:
+            raise BrokenOff(self._service, f"{self._missing_bytes} bytes less than announced")
+        return message.data

@@ -8,6 +8,7 @@ import grpc
 
 from api_gateway.errors import BrokenOff
 from api_gateway.representations import INT64_MAX_INDEX
+from api_gateway.stream_reading import next_message
 from service_kit.pb.fibonacci.fib_pb2 import StreamRangeRequest, StreamRangeResponse
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class RangeStream:
 
     async def open(self) -> None:
         """Awaits the first message, as long as the caller likes. Raises AioRpcError."""
-        self._first = await anext(self._messages)
+        first = await next_message(self._messages, end_call=self.close)
+        if first is None:
+            raise ValueError(f"{self._service} sent no numbers of a range")
+        self._first = first
 
     async def pieces(self) -> AsyncGenerator[StreamRangeResponse, None]:
         """Raises BrokenOff where a piece does not come, or all of them hold another count of numbers."""
@@ -48,7 +52,7 @@ class RangeStream:
     async def _next(self) -> StreamRangeResponse | None:
         try:
             async with asyncio.timeout(self._stall_seconds):
-                return await anext(self._messages, None)
+                return await next_message(self._messages, end_call=self.close)
         except TimeoutError:
             raise BrokenOff(self._service, f"nothing for {self._stall_seconds:g} s") from None
         except grpc.aio.AioRpcError as error:

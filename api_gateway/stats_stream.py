@@ -10,6 +10,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from api_gateway.errors import UpstreamError
 from api_gateway.stats_json import changes_json
+from api_gateway.stream_reading import next_message
 from service_kit.pb.stats.stats_pb2 import WatchStatsRequest, WatchStatsResponse
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class StatsStream:
 
     async def open(self) -> None:
         """Awaits the first message, as long as the caller likes. Raises AioRpcError or UpstreamError."""
-        first = await anext(self._messages, None)
+        first = await next_message(self._messages, end_call=self.close)
         if first is None:  # a service that stops ends its streams
             raise UpstreamError(grpc.StatusCode.UNAVAILABLE, "the stream ended before it began")
         self._first = first
@@ -63,7 +64,7 @@ class StatsStream:
                     return
         finally:
             stopping.cancel()
-            reading.cancel()
+            self.close()  # which ends the read that is under way
             await asyncio.wait((reading, stopping))
 
     def close(self) -> None:
@@ -73,7 +74,7 @@ class StatsStream:
     async def _next(self) -> WatchStatsResponse | None:
         """The next message; None where the service has ended it or is gone. The reader need not know: it reconnects."""
         try:
-            return await anext(self._messages, None)
+            return await next_message(self._messages, end_call=self.close)
         except grpc.aio.AioRpcError as error:
             log.info("watch.ended", callee=self._service, error=f"{error.code().name}: {error.details()}")
             return None

@@ -1,4 +1,4 @@
-"""How late the event loop comes to what is due: the wait that everything on it has, whoever causes it."""
+"""How late the event loop comes to what is due, the wait that everything on it has, and how many tasks it holds."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,6 +17,7 @@ async def measuring_lag(metrics: Metrics) -> AsyncIterator[None]:
     """Measures until it is left."""
     lag = Histogram(_BOUNDS_SECONDS)
     metrics.histogram("event_loop_lag_seconds", "How late a timer fires that is due ten times a second.", {(): lag})
+    metrics.gauge("event_loop_tasks", "Tasks that are not done.", lambda: len(asyncio.all_tasks()))
     task = asyncio.create_task(supervise("loop_lag", lambda: _measure(lag)))
     try:
         yield

@@ -18,6 +18,7 @@ from tests.system.fuzz.frames import connections
 from tests.system.fuzz.messages import calls
 from tests.system.fuzz.raw_http import raw_requests
 from tests.system.fuzz.requests import requests
+from tests.system.resources import descriptor_count, own_bytes
 from tests.system.workers import wait_until
 
 pytestmark = pytest.mark.slow
@@ -111,14 +112,8 @@ def at_rest(system: System) -> tuple[dict[str, int], dict[str, int]]:
     return held, descriptors(system)
 
 
-def own_bytes(pid: int) -> int:
-    """Its part of memory (PSS) without that of files: of libraries it bears more when other processes end."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss_Anon:"))
-
-
 def descriptors(system: System) -> dict[str, int]:
-    return {service.program: len(list(Path(f"/proc/{service.pid}/fd").iterdir())) for service in system.services}
+    return {service.program: descriptor_count(service.pid) for service in system.services}
 
 
 async def assert_unharmed(system: System) -> None:
