@@ -69,3 +69,11 @@ async def seconds_to_end(process: Process) -> float:
         await process.wait()
     assert not is_there(process)
     return time.perf_counter() - started
+
+
+async def ask(pool: WorkerPool, n: int = 10) -> bytes:
+    return (await pool.whole("value", seconds=1, n=n, encoding=DECIMAL))[0]
+
+
+async def keep_busy(pool: WorkerPool) -> None:
+    await pool.whole("value", seconds=10, n=LONG, encoding=DECIMAL)
