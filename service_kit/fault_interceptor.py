@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from typing import TYPE_CHECKING, Any, assert_never
 
 import grpc
 
 from service_kit.errors import ServiceError
 from service_kit.faults import ErrorCode, FaultInjector
 from service_kit.interceptors import note
+from service_kit.rpc_handlers import wrapped
 from service_kit.rpc_status import StatusTable
 
 if TYPE_CHECKING:  # gRPC's types take parameters in their stubs only
-    from service_kit.interceptors import Answer, Answers, Context, Handler
+    from service_kit.rpc_handlers import Answer, Answers, Context, Handler
 
 
 class ErrorInjected(ServiceError):
@@ -57,15 +58,7 @@ class FaultInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith("/grpc.") or method in self._spared:
             return handler
-        decode, encode = handler.request_deserializer, handler.response_serializer
-        if handler.unary_unary is not None:
-            answer = self._wrap(cast("Answer", handler.unary_unary))
-            return grpc.unary_unary_rpc_method_handler(answer, decode, encode)
-        if handler.unary_stream is not None:
-            stream = self._wrap_stream(cast("Answers", handler.unary_stream))
-            return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
-        exchange = self._wrap_exchange(cast("Answers", handler.stream_stream))
-        return grpc.stream_stream_rpc_method_handler(exchange, decode, encode)
+        return wrapped(handler, one=self._wrap, stream=self._wrap_stream, exchange=self._wrap_exchange)
 
     def _wrap(self, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:

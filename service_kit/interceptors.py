@@ -6,7 +6,8 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 import structlog
@@ -19,15 +20,13 @@ from service_kit.errors import ServiceError
 from service_kit.logs import MAX_LOGGED_NAMES, RequestLog
 from service_kit.metrics import Histograms
 from service_kit.request_id import METADATA_KEY, accept_request_id, current_request_id
+from service_kit.rpc_handlers import wrapped
 from service_kit.rpc_status import StatusTable, code_of, status_of
 
 log = structlog.get_logger()
 
 if TYPE_CHECKING:  # gRPC's types take parameters in their stubs only
-    Context = grpc.aio.ServicerContext[Any, Any]
-    Handler = grpc.RpcMethodHandler[Any, Any]
-    Answer = Callable[[Any, Context], Awaitable[Any]]
-    Answers = Callable[[Any, Context], AsyncGenerator[Any, None]]
+    from service_kit.rpc_handlers import Answer, Answers, Context, Handler
 
 #: Success, what is the caller's own doing, and what is refused in an overload, of which `overload.refused` tells.
 _NO_FAILURE = frozenset(
@@ -129,15 +128,13 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         if method.startswith("/grpc."):
             return _readable(handler)
         decode = _decoded_or_none(handler.request_deserializer or bytes)
-        encode = handler.response_serializer
-        if handler.unary_unary is not None:
-            answer = self._wrap(method, cast("Answer", handler.unary_unary))
-            return grpc.unary_unary_rpc_method_handler(answer, decode, encode)
-        if handler.unary_stream is not None:
-            stream = self._wrap_stream(method, cast("Answers", handler.unary_stream))
-            return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
-        exchange = self._wrap_exchange(method, cast("Answers", handler.stream_stream))
-        return grpc.stream_stream_rpc_method_handler(exchange, decode, encode)
+        return wrapped(
+            handler,
+            one=partial(self._wrap, method),
+            stream=partial(self._wrap_stream, method),
+            exchange=partial(self._wrap_exchange, method),
+            decode=decode,
+        )
 
     def _wrap(self, method: str, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:
@@ -248,20 +245,17 @@ def _decoded(request: Any) -> Any:
 
 def _readable(handler: Handler) -> Handler:
     """Of a method of gRPC's own, which refuses what is no message. One that takes a stream does so itself."""
-    unary, stream = handler.unary_unary, handler.unary_stream
-    answer = cast("Answer", unary or stream)
 
-    async def call(request: Any, context: Context) -> Any:
-        if request is None:
-            await refuse_malformed(context)
-        return await answer(request, context)
+    def refusing(answer: Any) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            if request is None:
+                await refuse_malformed(context)
+            return await answer(request, context)
 
-    decode, encode = _decoded_or_none(handler.request_deserializer or bytes), handler.response_serializer
-    if unary is not None:
-        return grpc.unary_unary_rpc_method_handler(call, decode, encode)
-    if stream is not None:
-        return grpc.unary_stream_rpc_method_handler(call, decode, encode)
-    return grpc.stream_stream_rpc_method_handler(cast("Answers", handler.stream_stream), decode, encode)
+        return call
+
+    decode = _decoded_or_none(handler.request_deserializer or bytes)
+    return wrapped(handler, one=refusing, stream=refusing, decode=decode)
 
 
 async def refuse_malformed(context: Context) -> NoReturn:

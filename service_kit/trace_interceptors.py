@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from service_kit.interceptors import noted
+from service_kit.rpc_handlers import wrapped
 from service_kit.spans import Attributes, Span, attribute
 from service_kit.trace_context import TraceContext, context_of
 from service_kit.traces import Tracer, current_span
 
 if TYPE_CHECKING:  # gRPC's types take parameters in their stubs only
-    from service_kit.interceptors import Answer, Answers, Context, Handler
+    from service_kit.rpc_handlers import Answer, Answers, Context, Handler
 
 #: What is an error of the server in OpenTelemetry's conventions, and worth to be kept at either end.
 _FAILURES = frozenset(
@@ -68,14 +70,7 @@ class ServerTraces(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or method.startswith("/grpc."):
             return handler
-        decode, encode = handler.request_deserializer, handler.response_serializer
-        if handler.unary_unary is not None:
-            answer = self._wrap(method, cast("Answer", handler.unary_unary))
-            return grpc.unary_unary_rpc_method_handler(answer, decode, encode)
-        if handler.unary_stream is not None:
-            stream = self._wrap_stream(method, cast("Answers", handler.unary_stream))
-            return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
-        return handler
+        return wrapped(handler, one=partial(self._wrap, method), stream=partial(self._wrap_stream, method))
 
     def _wrap(self, method: str, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:
