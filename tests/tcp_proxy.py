@@ -22,6 +22,7 @@ class TcpProxy:
         self._requests_pass.set()
         self._replies_pass.set()
         self._held = asyncio.Event()
+        self._stopped = False
         #: Connections that clients have opened.
         self.accepted = 0
         #: Cuts after which the server had a part of what the client had written at once.
@@ -64,6 +65,7 @@ class TcpProxy:
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
 
     async def stop(self) -> None:
+        self._stopped = True
         if self._listener is not None:
             self._listener.close()
         self.cut()
@@ -71,15 +73,23 @@ class TcpProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        self._track(asyncio.current_task())
         with contextlib.suppress(ConnectionError):  # the server may be away
             server_reader, server_writer = await asyncio.open_connection(self._upstream_host, self._upstream_port)
             self._connections |= {writer, server_writer}
+            if self._stopped:  # while the server was connected to
+                self.cut()
+                return
             for relay in (self._requests(reader, server_writer), self._replies(server_reader, writer)):
-                task = asyncio.create_task(relay)
-                self._relays.add(task)
-                task.add_done_callback(self._relays.discard)
+                self._track(asyncio.create_task(relay))
             return
         writer.transport.abort()
+
+    def _track(self, task: "asyncio.Task[None] | None") -> None:
+        """Lets `stop` wait for it."""
+        assert task is not None
+        self._relays.add(task)
+        task.add_done_callback(self._relays.discard)
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
