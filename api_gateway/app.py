@@ -63,7 +63,14 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         async with (
             measuring_lag(metrics),
             fibonacci.coalescer,
-            serving(served, settings, counts=counts, certificates=certificates, protocol=protocol_of(settings)) as port,
+            serving(
+                served,
+                settings,
+                counts=counts,
+                certificates=certificates,
+                protocol=protocol_of(settings),
+                tracer=tracer,
+            ) as port,
         ):
             try:
                 yield port

@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 
-import structlog
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -12,8 +11,6 @@ from api_gateway.security_headers import FIELDS
 from service_kit.logs import MAX_LOGGED_NAMES
 from service_kit.request_id import current_request_id, new_request_id
 from service_kit.tls import Certificates
-
-log = structlog.get_logger()
 
 
 def newest_context(certificates: Certificates) -> ssl.SSLContext:
@@ -35,8 +32,7 @@ def admitting(protocol: type[HttpToolsProtocol], names: frozenset[str]) -> type[
             super().connection_made(transport)
             shown = _names(transport.get_extra_info("ssl_object"))
             if names.isdisjoint(shown):
-                log.warning("client.refused", client_names=sorted(shown)[:MAX_LOGGED_NAMES])
-                self.counts.refused["client_not_admitted"] += 1
+                self.counts.refused.count("client_not_admitted", client_names=sorted(shown)[:MAX_LOGGED_NAMES])
                 self.app = _forbidden
 
     return Admitting if names else protocol

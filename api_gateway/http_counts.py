@@ -1,13 +1,14 @@
 """What is counted of HTTP, in whichever layer it comes to its end."""
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.routing import compile_path
 
 from service_kit.metrics import Histograms
+from service_kit.refusals import RefusalLog
 
 #: Why the gateway itself refused a request, or broke off a connection.
 Reason = Literal[
@@ -48,6 +49,21 @@ class RouteTemplates:
         return next((template for pattern, template in self._patterns if pattern.fullmatch(path)), "")
 
 
+class Refusals:
+    """How often what was refused, with a line in the log for each reason, once a second at most."""
+
+    def __init__(self) -> None:
+        self._logs = {reason: RefusalLog("http.refused", reason=reason) for reason in get_args(Reason)}
+
+    @property
+    def totals(self) -> dict[str, int]:
+        return {reason: refusals.total for reason, refusals in self._logs.items()}
+
+    def count(self, reason: Reason, **facts: Any) -> None:
+        """`facts` are for the log, such as which client it is."""
+        self._logs[reason].count(**facts)
+
+
 class HttpCounts:
     """Those of one gateway."""
 
@@ -57,7 +73,7 @@ class HttpCounts:
         self.durations = Histograms()
         self.in_flight = 0
         self.connections = 0
-        self.refused: dict[str, int] = dict.fromkeys(get_args(Reason), 0)
+        self.refused = Refusals()
 
     def served(self, *, method: str, path: str, status: int, seconds: float) -> None:
         labels = (method if method in _METHODS else _OTHER, self.templates.of(path), status)

@@ -1,18 +1,20 @@
 """HTTP/1.1 on one connection, as uvicorn speaks it, with bounds on what a client may send and how long it may take."""
 
+import contextlib
 import contextvars
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api_gateway.http_counts import HttpCounts, Reason
 from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
+from api_gateway.trace_layer import refused_span
 from service_kit.connections import break_off
 from service_kit.request_id import current_request_id, new_request_id
+from service_kit.traces import NOTHING, Tracer
 
 #: A batch of a thousand indices is 10 kB of URL.
 MAX_URL_BYTES = 16 << 10
@@ -60,10 +62,13 @@ class _Refused(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """Times are those of the loop's clock; `end_slow_connections` looks at them, so that a request sets no timer."""
 
-    def __init__(self, *arguments: Any, bounds: Bounds, counts: HttpCounts, **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, bounds: Bounds, counts: HttpCounts, tracer: Tracer | None = None, **named: Any
+    ) -> None:
         super().__init__(*arguments, **named)
         self._bounds = bounds
         self.counts = counts
+        self._tracer = tracer
         self._refusal = _MALFORMED
         self._answering: RequestResponseCycle | None = None
         self._header_bytes = 0
@@ -118,7 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.cycle.response_complete:  # else a request that was sent ahead is being answered
+        # Else a request that was sent ahead, and has arrived, is being answered.
+        if self.cycle.response_complete or self.cycle.more_body:
             self._awaited_since = self.loop.time()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -158,30 +164,60 @@ class BoundedProtocol(HttpToolsProtocol):
         self._blocked_since, self._blocked_bytes = now, left
 
     def _reset(self) -> None:
-        self.counts.refused["reader_too_slow"] += 1
+        self.counts.refused.count("reader_too_slow", client=self._address)
         break_off(self.transport)
 
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
+
     def _began(self) -> bool:
-        """Whether a part of a request has arrived."""
+        """Whether a part of a request has arrived, and not the rest."""
+        return self._in_head() or (self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete)
+
+    def _in_head(self) -> bool:
+        """Whether a request is arriving that no layer knows of yet."""
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
     def _refuse(self, refusal: _Refusal) -> None:
-        """Answers and closes; where an earlier request is being answered, that answer is the last."""
-        self.counts.refused[refusal.reason] += 1
-        if self.cycle is not None and not self.cycle.response_complete:
+        """Answers and closes; where an earlier request is being answered, that answer is the last.
+
+        It has an id, a line and a span, as if it had come to a layer.
+        """
+        contextvars.copy_context().run(self._refuse_as_a_request, refusal)
+
+    def _refuse_as_a_request(self, refusal: _Refusal) -> None:
+        current_request_id.set(new_request_id())
+        with self._span(refusal):
+            self.counts.refused.count(refusal.reason, client=self._address)
+        if not self._give_up_request():
             self.cycle.keep_alive = False
+            self._awaited_since = None
             return
-        response = contextvars.copy_context().run(_problem, refusal)
+        response = problem(refusal.status, refusal.detail)
         lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, *FIELDS, (b"connection", b"close")))
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[refusal.status], b"".join(lines), bytes(response.body)))
         self.transport.close()
+
+    def _give_up_request(self) -> bool:
+        """Whether nothing has to go out before a refusal. One whose body is arriving is taken from its layers."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return True
+        if cycle is not self._answering or not cycle.more_body or cycle.response_started:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return True
+
+    def _span(self, refusal: _Refusal) -> "contextlib.AbstractContextManager[object]":
+        if self._tracer is None or not self._in_head():
+            return NOTHING
+        now = self.loop.time()
+        seconds = now - (self._awaited_since or now)
+        return refused_span(self._tracer, self.headers, reason=refusal.reason, status=refusal.status, seconds=seconds)
 
 
 def end_slow_connections(connections: Iterable[Any], now: float) -> None:
     for connection in list(connections):
         cast("BoundedProtocol", connection).end_if_too_slow(now)
-
-
-def _problem(refusal: _Refusal) -> Response:
-    current_request_id.set(new_request_id())
-    return problem(refusal.status, refusal.detail)

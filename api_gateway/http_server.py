@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from api_gateway.http_protocol import TAKEN_BYTES, BoundedProtocol, Bounds, end_
 from api_gateway.settings import Settings
 from service_kit.lifecycle import bind_socket
 from service_kit.tls import Certificates
+from service_kit.traces import Tracer
 
 #: How long a connection without a request stays open.
 KEEP_ALIVE_SECONDS = 5
@@ -62,6 +64,7 @@ async def serving(
     counts: HttpCounts,
     certificates: Certificates | None = None,
     protocol: type[BoundedProtocol] = BoundedProtocol,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port; then requests in flight get `drain_timeout_seconds`.
 
@@ -76,7 +79,7 @@ async def serving(
     )
     config = uvicorn.Config(
         app,
-        http=partial(admitting(protocol, settings.admitted_names), bounds=bounds, counts=counts),  # type: ignore[arg-type,call-arg]
+        http=partial(admitting(protocol, settings.admitted_names), bounds=bounds, counts=counts, tracer=tracer),  # type: ignore[arg-type,call-arg]
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws="none",
         lifespan="off",
@@ -87,6 +90,8 @@ async def serving(
         ssl_context_factory=None if certificates is None else lambda *_: newest_context(certificates),
         timeout_graceful_shutdown=settings.drain_timeout_seconds,  # type: ignore[arg-type]  # it is only waited for
     )
+    # It has a line for each request that is no HTTP, or wants another protocol; of those `http.refused` tells.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     server = _Server(config, handshake_seconds=settings.receive_timeout_seconds)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -9,7 +9,6 @@ from api_gateway.http_counts import HttpCounts
 from api_gateway.middleware import PROBED
 from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
-from service_kit.admission import RefusalLog
 from service_kit.request_id import HEADER, current_request_id, new_request_id
 
 
@@ -20,7 +19,6 @@ class InFlightLayer:
         self._app = app
         self._max_requests = max_requests
         self._counts = counts
-        self._refusals = RefusalLog(refused="requests")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._counts.in_flight >= self._max_requests and scope["path"] not in PROBED:
@@ -33,8 +31,7 @@ class InFlightLayer:
             self._counts.in_flight -= 1
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._counts.refused["in_flight"] += 1
-        self._refusals.count()
+        self._counts.refused.count("in_flight")
         response = contextvars.copy_context().run(_problem, self._max_requests)
         await response(scope, receive, send)
 

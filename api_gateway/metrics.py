@@ -31,7 +31,7 @@ def _register_http(metrics: Metrics, http: HttpCounts) -> None:
         "http_server_refused",
         "Requests and connections that the gateway refused or broke off by itself, by reason. Only those for "
         "rate_limit are always among the requests above too.",
-        lambda: http.refused,
+        lambda: http.refused.totals,
         ("reason",),
     )
 

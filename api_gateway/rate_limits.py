@@ -53,7 +53,7 @@ class RateLimitLayer:
         limit, wait_seconds = await self._left(client)
         add_fields(scope, (b"ratelimit", limit.encode()), (b"ratelimit-policy", self._policy.encode()))
         if exceeded:
-            self._counts.refused["rate_limit"] += 1
+            self._counts.refused.count("rate_limit", client=client)
             raise RateLimited(exceeded, retry_after_seconds=wait_seconds)
         await self._app(scope, receive, send)
 

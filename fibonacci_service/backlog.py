@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 from fibonacci_service.errors import WorkersBusy
-from service_kit.admission import RefusalLog
+from service_kit.refusals import RefusalLog
 
 #: Of what was learned from the tasks before, so much stays with each that ends.
 _KEPT = 0.95
@@ -36,7 +36,7 @@ class Backlog:
         self._at_work: set[_Task] = set()
         # As if one task of a second had been exactly as quick as predicted: a few short ones change little.
         self._predicted_seconds = self._taken_seconds = 1.0
-        self.refusals = RefusalLog(refused="long computations")
+        self.refusals = RefusalLog("overload.refused", refused="long computations")
 
     def check(self) -> None:
         """Raises WorkersBusy where no further task may wait."""

@@ -2,21 +2,15 @@
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-import structlog
-
 from service_kit.errors import ServiceError
-
-log = structlog.get_logger()
+from service_kit.refusals import RefusalLog
 
 #: When to come again: a queue that was full has been worked off by then, if no more than its server can do comes in.
 RETRY_DELAY_SECONDS = 1.0
-#: A line in the log for each refusal would add to what there is too much of already.
-LOG_INTERVAL_SECONDS = 1.0
 
 _place: ContextVar["Place | None"] = ContextVar("place", default=None)
 
@@ -30,22 +24,6 @@ class Overloaded(ServiceError):
     def __init__(self, limit: int, *, doing: str) -> None:
         super().__init__(f"no more than {limit} calls may {doing} at a time; try again in a moment")
         self.limit = limit
-
-
-class RefusalLog:
-    """Tells of refusals, how many there were in all, once a second at most."""
-
-    def __init__(self, *, refused: str) -> None:
-        self._refused = refused
-        self._silent_until = 0.0
-        self.total = 0
-
-    def count(self) -> None:
-        self.total += 1
-        now = time.monotonic()
-        if now >= self._silent_until:
-            self._silent_until = now + LOG_INTERVAL_SECONDS
-            log.warning("overload.refused", refused=self._refused, total=self.total)
 
 
 class Admission:
@@ -62,8 +40,8 @@ class Admission:
         self._max_lasting = max_lasting
         self._queue: deque[asyncio.Future[None]] = deque()
         self._lasting = 0
-        self.refused_calls = RefusalLog(refused="calls")
-        self.refused_lasting = RefusalLog(refused="lasting calls")
+        self.refused_calls = RefusalLog("overload.refused", refused="calls")
+        self.refused_lasting = RefusalLog("overload.refused", refused="lasting calls")
 
     @property
     def calls(self) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from service_kit.admission import Admission, RefusalLog
+from service_kit.admission import Admission
 from service_kit.interceptors import ServerInterceptor
 from service_kit.metrics import Metrics
+from service_kit.refusals import RefusalLog
 
 _BY_CODE = ("rpc_method", "rpc_response_status_code")
 

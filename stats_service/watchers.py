@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
-from service_kit.admission import RefusalLog
+from service_kit.refusals import RefusalLog
 from stats_service.errors import IntervalOutOfRange, TooManyWatchers
 from stats_service.measures import NumberMeasures
 from stats_service.summary import Page, Totals
@@ -21,7 +21,7 @@ class Watchers:
         self._look = look
         self._limit = limit
         self.watching = 0
-        self.refusals = RefusalLog(refused="watchers")
+        self.refusals = RefusalLog("overload.refused", refused="watchers")
         self._ended = asyncio.Event()
 
     async def changes(self, interval_seconds: float) -> AsyncGenerator[tuple[Totals, Sequence[NumberMeasures]], None]:

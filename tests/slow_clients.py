@@ -21,15 +21,15 @@ async def connected_with_a_small_window(host: str, port: int) -> AsyncIterator[s
         yield connection
 
 
-async def seconds_of_sending_slowly(host: str, port: int) -> float:
-    """Sends one header line after another, and never the last, until the gateway closes."""
+async def seconds_of_sending_slowly(host: str, port: int, first: bytes = b"") -> float:
+    """Sends one header line after another, `first` first and never the last, until the gateway closes."""
     reader, writer = await asyncio.open_connection(host, port)
     started = time.monotonic()
-    writer.write(b"GET /livez HTTP/1.1\r\nHost: gateway\r\n")
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: gateway\r\n" + first)
     closed = asyncio.ensure_future(reader.read())
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not closed.done():
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, RuntimeError):  # the latter is uvloop's, of one that is closed
                 writer.write(b"X-Slow: 1\r\n")
                 await writer.drain()
             await asyncio.wait([closed], timeout=0.05)

@@ -57,12 +57,12 @@ async def test_a_client_of_another_name_gets_a_problem_whatever_it_asks_and_the_
             answers = [await client.get(path) for path in ("/livez", "/fib?n=10", "/nowhere")]
             answers.append(await client.post("/fib/batch", json=[10]))
 
-    refused = [line for line in lines if line["event"] == "client.refused"]
+    refused = [line for line in lines if line["event"] == "http.refused"]
     assert [answer.status_code for answer in answers] == [403] * 4
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
     assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
     assert len({answer.json()["request_id"] for answer in answers}) == 4
-    assert refused == [{"event": "client.refused", "client_names": ["somebody"], "log_level": "warning"}]
+    assert [(line["reason"], line["client_names"]) for line in refused] == [("client_not_admitted", ["somebody"])]
 
 
 async def test_what_is_not_http_is_a_bad_request_over_tls_too(ours: Authority) -> None:

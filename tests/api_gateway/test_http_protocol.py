@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from api_gateway.http_protocol import MAX_HEADER_BYTES, MAX_HEADERS, MAX_SENT_AHEAD, MAX_URL_BYTES
 from tests.api_gateway.connections import HEAD, address, answer_to, asking_for, connected
@@ -24,6 +25,9 @@ from tests.slow_clients import (
 UNARY_N = 5_000_000
 ANSWERS = 2
 BYTES_A_SECOND = 500_000
+UNFINISHED_BATCH = (
+    b"POST /fib/batch HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n[1"
+)
 #: So that no request goes over a connection that the gateway is about to close as idle.
 ONE_REQUEST = {"Connection": "close"}
 
@@ -118,10 +122,27 @@ async def test_a_request_that_stops_in_the_middle_gets_a_408(hasty_client: httpx
     assert problem_in(await answer_to(hasty_client, HEAD)) == (408, "The request did not arrive in time.")
 
 
-async def test_a_body_that_does_not_come_ends_the_connection(hasty_client: httpx.AsyncClient) -> None:
-    head = b"POST /fib/batch HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+async def test_a_body_that_does_not_come_gets_a_408(hasty_client: httpx.AsyncClient) -> None:
+    with capture_logs() as lines:
+        answer = await answer_to(hasty_client, UNFINISHED_BATCH)
 
-    assert b" 200 " not in await answer_to(hasty_client, head + b"[1")
+    assert problem_in(answer) == (408, "The request did not arrive in time.")
+    assert [line["reason"] for line in lines if line["event"] == "http.refused"] == ["request_too_slow"]
+    assert "http.crashed" not in [line["event"] for line in lines]
+
+
+async def test_a_body_that_does_not_come_behind_another_request_gets_a_408(hasty_client: httpx.AsyncClient) -> None:
+    answers = await answer_to(hasty_client, HEAD + b"\r\n" + UNFINISHED_BATCH)
+
+    alive, refused = answers.split(b'"alive"}')
+    assert alive.startswith(b"HTTP/1.1 200 ")
+    assert problem_in(refused)[0] == 408
+
+
+async def test_nonsense_in_a_body_is_refused_at_once(client: httpx.AsyncClient) -> None:
+    chunked = UNFINISHED_BATCH.replace(b"Content-Length: 10", b"Transfer-Encoding: chunked")
+
+    assert problem_in(await answer_to(client, chunked + b"nonsense\r\n"))[0] == 400
 
 
 async def test_empty_lines_do_not_keep_a_connection_open(hasty_client: httpx.AsyncClient) -> None:
@@ -183,6 +204,18 @@ async def test_a_client_that_reads_next_to_nothing_is_gone() -> None:
             await asyncio.wait([gone], timeout=0.05)
 
     assert gone.result()[0] < 10
+
+
+async def test_many_refusals_have_one_line_that_says_whose_the_first_is(
+    client: httpx.AsyncClient,
+) -> None:
+    with capture_logs() as lines:
+        answers = [await answer_to(client, b"nonsense\r\n\r\n") for _ in range(20)]
+
+    refused = [line for line in lines if line["event"] == "http.refused"]
+    assert len({problem_in(answer) for answer in answers}) == 1
+    assert 1 <= len(refused) <= 2
+    assert (refused[0]["reason"], refused[0]["client"], refused[0]["total"]) == ("malformed", "127.0.0.1", 1)
 
 
 async def test_requests_sent_ahead_without_end_are_not_kept_without_end(client: httpx.AsyncClient) -> None:

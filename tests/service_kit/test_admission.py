@@ -1,10 +1,8 @@
 import asyncio
 
 import pytest
-import structlog
 
-from service_kit import admission as module
-from service_kit.admission import Admission, Overloaded, RefusalLog, step_aside
+from service_kit.admission import RETRY_DELAY_SECONDS, Admission, Overloaded, step_aside
 
 
 class Caller:
@@ -75,7 +73,7 @@ async def test_more_than_may_wait_are_refused_and_take_nobodys_place() -> None:
     for refused in callers[3:]:
         with pytest.raises(Overloaded) as caught:
             await refused.task
-        assert (caught.value.limit, caught.value.retry_delay_seconds) == (2, module.RETRY_DELAY_SECONDS)
+        assert (caught.value.limit, caught.value.retry_delay_seconds) == (2, RETRY_DELAY_SECONDS)
 
     for caller in callers[:3]:
         caller.release.set()
@@ -180,21 +178,3 @@ async def test_lasting_calls_are_bounded_and_each_that_ends_makes_room() -> None
             pass
 
     assert caught.value.facts() == {"limit": "2"}
-
-
-def test_many_refusals_have_one_line_with_their_number_and_a_later_one_the_next(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 1_000.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    refusals = RefusalLog(refused="calls")
-    with structlog.testing.capture_logs() as lines:
-        for _ in range(1_000):
-            refusals.count()
-        now += module.LOG_INTERVAL_SECONDS
-        refusals.count()
-
-    assert [(line["event"], line["refused"], line["total"]) for line in lines] == [
-        ("overload.refused", "calls", 1),
-        ("overload.refused", "calls", 1_001),
-    ]

@@ -1,7 +1,4 @@
-"""Each thing that goes well or wrong, caused once in the real processes: its metric, its log line and its span.
-
-A client that is too slow has a metric alone: it has sent no request that a line or a span could be of.
-"""
+"""Each thing that goes well or wrong, caused once in the real processes: its metric, its log line and its span."""
 
 import asyncio
 import os
@@ -47,8 +44,11 @@ def scrape(system: System, service: ServiceProcess) -> Scrape:
 
 def get(system: System, path: str, trace: int, **headers: str) -> httpx.Response:
     """Asks as a part of a trace, which is named by a number."""
-    context = {"traceparent": f"00-{trace:032x}-00000000000000aa-01"}
-    return httpx.get(f"{system.url}{path}", headers={**context, **headers}, timeout=60)
+    return httpx.get(f"{system.url}{path}", headers={"traceparent": context_of(trace), **headers}, timeout=60)
+
+
+def context_of(trace: int) -> str:
+    return f"00-{trace:032x}-00000000000000aa-01"
 
 
 def spans(collector: Collector, trace: int, place: tuple[str, str, str], count: int = 1) -> list[Received]:
@@ -126,10 +126,18 @@ def test_an_outage_of_stats_service(watched: tuple[System, Collector]) -> None:
 
 
 def test_a_client_that_is_too_slow(watched: tuple[System, Collector]) -> None:
-    system, _ = watched
-    asyncio.run(seconds_of_sending_slowly("127.0.0.1", system.gateway.port))
+    system, collector = watched
+    asyncio.run(
+        seconds_of_sending_slowly("127.0.0.1", system.gateway.port, f"traceparent: {context_of(0xF1)}\r\n".encode())
+    )
 
     assert scrape(system, system.gateway).value("http_server_refused_total", reason="request_too_slow") == 1
+    told = system.gateway.wait_for("http.refused", reason="request_too_slow")
+    [span] = spans(collector, 0xF1, ("api_gateway", "server", "HTTP"))
+    assert (told["client"], told["span_id"]) == ("127.0.0.1", span.span_id)
+    assert (span.attributes["http.response.status_code"], span.is_error) == (408, False)
+    assert span.attributes["exact_fibonacci.request_id"] == told["request_id"]
+    assert span.milliseconds > 1000 * SETTINGS["GATEWAY_RECEIVE_TIMEOUT_SECONDS"]
 
 
 def test_a_request_that_is_wrong(watched: tuple[System, Collector]) -> None:
