@@ -13,6 +13,7 @@ from service_kit.grpc_bounds import MAX_CALLS, server_options
 from service_kit.grpc_tls import server_credentials
 from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import bind_socket
+from service_kit.rpc_handlers import WrittenStreams
 from service_kit.settings import GrpcServiceSettings, ServiceSettings
 from service_kit.tls import Certificates
 from service_kit.unknown_methods import new_server
@@ -71,7 +72,7 @@ async def serving(
         max_calls=max_calls,
         max_connection_age_seconds=settings.max_connection_age_seconds,
     )
-    around = [*outer_interceptors, *interceptors, *inner_interceptors]
+    around = [WrittenStreams(), *outer_interceptors, *interceptors, *inner_interceptors]
     server = new_server(interceptors=around, options=(("grpc.so_reuseport", 0), *bounds))
     health_servicer = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,14 +14,16 @@ if TYPE_CHECKING:  # gRPC's types take parameters in their stubs only
     Handler = grpc.RpcMethodHandler[Any, Any]
     Answer = Callable[[Any, Context], Awaitable[Any]]
     Answers = Callable[[Any, Context], AsyncGenerator[Any, None]]
+    #: What writes its answers itself.
+    Writer = Callable[[Any, Context], Awaitable[None]]
 
 
 def wrapped(
     handler: Handler,
     *,
     one: Callable[[Answer], Answer],
-    stream: Callable[[Answers], Answers],
-    exchange: Callable[[Answers], Answers] = lambda answers: answers,
+    stream: Callable[[Answers], Answers | Writer],
+    exchange: Callable[[Answers], Answers | Writer] = lambda answers: answers,
     decode: Callable[[bytes], Any] | None = None,
 ) -> Handler:
     """The handler with its method inside what is given for its kind: one answer, a stream, or one for each message.
@@ -35,3 +39,31 @@ def wrapped(
         return grpc.unary_stream_rpc_method_handler(answers, decode, encode)
     exchanged = exchange(cast("Answers", handler.stream_stream))
     return grpc.stream_stream_rpc_method_handler(exchanged, decode, encode)
+
+
+class WrittenStreams(grpc.aio.ServerInterceptor):
+    """Stands outside all others, and writes what their generators yield.
+
+    gRPC would take from them itself, and leave one whose client is gone until it is collected: its end, with the line
+    and the span of the call, would come at any time and in no context. This way it comes with the call's.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        handler = await continuation(handler_call_details)
+        return handler and wrapped(handler, one=lambda answer: answer, stream=_writer, exchange=_writer)
+
+
+def _writer(answers: Answers) -> Answers | Writer:
+    if inspect.iscoroutinefunction(answers):
+        return answers
+
+    async def call(request: Any, context: Context) -> None:
+        async with contextlib.aclosing(answers(request, context)) as stream:
+            async for response in stream:
+                await context.write(response)
+
+    return call

@@ -1,4 +1,7 @@
 import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -120,6 +123,40 @@ async def test_a_stream_that_its_caller_cancels_ends_and_has_a_line() -> None:
             await ended.wait()
 
     assert [line["code"] for line in served_lines(lines)] == ["CANCELLED"]
+
+
+@contextlib.contextmanager
+def left_to_the_collector() -> Iterator[list[str]]:
+    """The names of the generators that nobody closed."""
+    names: list[str] = []
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(finalizer=lambda generator: names.append(str(generator)))
+    try:
+        yield names
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+async def test_a_stream_is_closed_when_its_client_leaves_while_an_answer_is_sent() -> None:
+    asked = 0
+
+    async def long_answer(n: int) -> int:
+        nonlocal asked
+        asked += 1
+        return 10**4_000 + n
+
+    with structlog.testing.capture_logs() as lines, left_to_the_collector() as left:
+        async with served(long_answer) as client, asyncio.timeout(30):
+            call = client.stream(0, 1_000_000)
+            await call.read()
+            before = 0
+            while asked > before:  # until nothing more fits on the way
+                before = asked
+                await asyncio.sleep(0.05)
+            call.cancel()
+
+    assert [line["code"] for line in served_lines(lines)] == ["CANCELLED"]
+    assert left == []
 
 
 @pytest.mark.parametrize("policy", ["all", "errors"])
