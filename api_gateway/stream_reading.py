@@ -1,31 +1,37 @@
 """Reads the messages of a gRPC stream, and never gives up a read that is under way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar, cast
+
+import grpc
 
 T = TypeVar("T")
 
 
-async def next_message(messages: AsyncIterator[T], *, end_call: Callable[[], object]) -> T | None:
-    """The next message; None at the end of the stream.
+class StreamedCall(Protocol):
+    """What is used here of a call whose answer is a stream."""
+
+    async def read(self) -> Any: ...
+
+    def cancel(self) -> bool: ...
+
+
+async def next_message(call: StreamedCall, _type: type[T]) -> T | None:
+    """The next message, which is of that type; None at the end of the stream.
 
     Who is cancelled meanwhile ends the call, which ends the read: grpcio does not free what arrives for a read that was
-    itself cancelled, some 13 kB each time.
+    itself cancelled, some 13 kB each time. Nor is the call iterated over: grpcio leaves its generator to be collected.
     """
-    reading = asyncio.create_task(_read(messages))
+    reading = asyncio.create_task(call.read())
     try:
-        return await asyncio.shield(reading)
+        message = await asyncio.shield(reading)
     except asyncio.CancelledError:
-        end_call()
+        call.cancel()
         reading.add_done_callback(_forget)
         raise
+    return None if message is grpc.aio.EOF else cast("T", message)
 
 
-async def _read(messages: AsyncIterator[T]) -> T | None:
-    return await anext(messages, None)
-
-
-def _forget(reading: "asyncio.Task[T | None]") -> None:
+def _forget(reading: "asyncio.Task[Any]") -> None:
     if not reading.cancelled():
         reading.exception()  # else asyncio says that nobody asked for it

@@ -20,7 +20,7 @@ from service_kit.errors import ServiceError
 from service_kit.logs import MAX_LOGGED_NAMES, RequestLog
 from service_kit.metrics import Histograms
 from service_kit.request_id import METADATA_KEY, accept_request_id, current_request_id
-from service_kit.rpc_handlers import wrapped
+from service_kit.rpc_handlers import wrapped, written
 from service_kit.rpc_status import StatusTable, code_of, status_of
 
 log = structlog.get_logger()
@@ -88,7 +88,7 @@ OWN_ERRORS: StatusTable = {
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of the service's own; health checks pass untouched, if they can be read at all.
+    """Wraps every method of the service's own; health and reflection are counted, and pass if they can be read at all.
 
     Each call takes a place of `admission`, but for those that take one message after another: they may be idle for
     long, and where their messages are answered each takes its own. With `admitted_names` a client has to have shown a
@@ -126,7 +126,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         if method.startswith("/grpc."):
-            return _readable(handler)
+            return self._wrap_grpcs_own(method, handler)
         decode = _decoded_or_none(handler.request_deserializer or bytes)
         return wrapped(
             handler,
@@ -169,6 +169,40 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                         yield response
 
         return call
+
+    def _wrap_grpcs_own(self, method: str, handler: Handler) -> Handler:
+        """Refuses what is no message. A method that takes a stream of them does so itself."""
+
+        def around(durations: Histograms) -> Callable[[Any], Any]:
+            def wrap(answer: Any) -> Any:
+                async def call(request: Any, context: Context) -> Any:
+                    with self._counted(method, context, durations):
+                        if request is None:
+                            await refuse_malformed(context)
+                        return await answer(request, context)
+
+                return call
+
+            return wrap
+
+        decode = _decoded_or_none(handler.request_deserializer or bytes)
+        one, count = around(self.call_durations), around(self.stream_durations)
+
+        def stream(answers: Answers) -> Any:
+            return count(written(answers))
+
+        return wrapped(handler, one=one, stream=stream, exchange=stream, decode=decode)
+
+    @contextlib.contextmanager
+    def _counted(self, method: str, context: Context, durations: Histograms) -> Iterator[None]:
+        """For a call that ends by gRPC's own means."""
+        started = time.perf_counter()
+        otherwise = grpc.StatusCode.CANCELLED
+        try:
+            yield
+            otherwise = grpc.StatusCode.OK
+        finally:
+            durations.observe((method[1:], (context.code() or otherwise).name), time.perf_counter() - started)
 
     async def _requests(self, context: Context) -> AsyncGenerator[Any, None]:
         while (request := await self._drain.read(context)) is not grpc.aio.EOF:
@@ -241,21 +275,6 @@ def _decoded(request: Any) -> Any:
     if request is None:
         raise MessageMalformed
     return request
-
-
-def _readable(handler: Handler) -> Handler:
-    """Of a method of gRPC's own, which refuses what is no message. One that takes a stream does so itself."""
-
-    def refusing(answer: Any) -> Any:
-        async def call(request: Any, context: Context) -> Any:
-            if request is None:
-                await refuse_malformed(context)
-            return await answer(request, context)
-
-        return call
-
-    decode = _decoded_or_none(handler.request_deserializer or bytes)
-    return wrapped(handler, one=refusing, stream=refusing, decode=decode)
 
 
 async def refuse_malformed(context: Context) -> NoReturn:

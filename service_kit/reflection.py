@@ -20,8 +20,11 @@ class ReflectionServicer(reflection.aio.ReflectionServicer):  # type: ignore[mis
         self._drain = Drain()
 
     async def ServerReflectionInfo(self, _requests: Any, context: Any) -> AsyncGenerator[Any, None]:
-        async with contextlib.aclosing(self._read(context)) as requests:
-            async for response in super().ServerReflectionInfo(requests, context):
+        async with (
+            contextlib.aclosing(self._read(context)) as requests,
+            contextlib.aclosing(super().ServerReflectionInfo(requests, context)) as responses,
+        ):
+            async for response in responses:
                 yield response
 
     def add_to(self, server: grpc.aio.Server) -> None:

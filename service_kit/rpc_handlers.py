@@ -54,10 +54,11 @@ class WrittenStreams(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         handler = await continuation(handler_call_details)
-        return handler and wrapped(handler, one=lambda answer: answer, stream=_writer, exchange=_writer)
+        return handler and wrapped(handler, one=lambda answer: answer, stream=written, exchange=written)
 
 
-def _writer(answers: Answers) -> Answers | Writer:
+def written(answers: Answers) -> Answers | Writer:
+    """Writes what a generator yields; what writes by itself stays as it is."""
     if inspect.iscoroutinefunction(answers):
         return answers
 

@@ -1,4 +1,4 @@
-"""What every gRPC service tells of its calls. Health and reflection are not among them."""
+"""What every gRPC service tells of its calls, those for health and reflection too."""
 
 from collections.abc import Mapping
 

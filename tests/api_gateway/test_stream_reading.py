@@ -1,22 +1,23 @@
 import asyncio
-from collections.abc import AsyncIterator
 
+import grpc
 import pytest
 
 from api_gateway.stream_reading import next_message
 
 
 class Call:
-    """One message that comes when it is told to, and what became of the read for it."""
+    """Messages, and then a read that lasts until the call is ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *messages: object) -> None:
+        self._messages = list(messages)
         self.reading = asyncio.Event()
         self.ended = asyncio.Event()
         self.read_was_cancelled = False
-        self.messages = self._messages()
 
-    async def _messages(self) -> AsyncIterator[int]:
-        yield 1
+    async def read(self) -> object:
+        if self._messages:
+            return self._messages.pop(0)
         self.reading.set()
         try:
             await self.ended.wait()
@@ -25,31 +26,29 @@ class Call:
             raise
         raise ConnectionError
 
-    def end(self) -> None:
+    def cancel(self) -> bool:
         self.ended.set()
+        return True
 
 
 async def test_messages_come_one_by_one_until_there_are_no_more() -> None:
-    async def two() -> AsyncIterator[int]:
-        yield 1
-        yield 2
+    call = Call(1, 2, grpc.aio.EOF)
 
-    messages = two()
-    assert [await next_message(messages, end_call=pytest.fail) for _ in range(3)] == [1, 2, None]
+    assert [await next_message(call, int) for _ in range(3)] == [1, 2, None]
+    assert not call.ended.is_set()
 
 
 async def test_an_error_of_the_stream_is_the_readers() -> None:
-    call = Call()
-    assert await next_message(call.messages, end_call=call.end) == 1
-    call.end()
+    call = Call(1)
+    assert await next_message(call, int) == 1
+    call.cancel()
     with pytest.raises(ConnectionError):
-        await next_message(call.messages, end_call=call.end)
+        await next_message(call, int)
 
 
 async def test_a_reader_that_is_cancelled_ends_the_call_and_not_the_read() -> None:
     call = Call()
-    assert await next_message(call.messages, end_call=call.end) == 1
-    reader = asyncio.create_task(next_message(call.messages, end_call=call.end))
+    reader = asyncio.create_task(next_message(call, int))
     await call.reading.wait()
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -10,8 +10,10 @@ from grpc_health.v1 import health_pb2
 from grpc_status.rpc_status import from_call
 
 from service_kit import logs
+from service_kit.admission import Admission
 from service_kit.errors import ServiceError
-from service_kit.interceptors import note
+from service_kit.interceptors import ServerInterceptor, note
+from service_kit.logs import RequestLog
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from service_kit.request_id import accept_request_id, current_request_id
 from service_kit.rpc_status import number_of
@@ -193,6 +195,28 @@ async def test_health_checks_have_no_line() -> None:
             await client.health.Check(health_pb2.HealthCheckRequest())
 
     assert lines == []
+
+
+async def test_health_checks_are_counted_by_how_they_ended() -> None:
+    interceptor = ServerInterceptor(
+        status_table={}, request_log=RequestLog(policy="all"), admission=Admission(max_calls=1, max_queued=0)
+    )
+    async with served(double, interceptor=interceptor) as client:
+        await client.health.Check(health_pb2.HealthCheckRequest())
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.health.Check(health_pb2.HealthCheckRequest(service="nobody"))
+        watch = client.health.Watch(health_pb2.HealthCheckRequest())
+        await watch.read()
+        watch.cancel()
+
+    check, watching = "grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"
+    assert {labels: sum(h.counts) for labels, h in interceptor.call_durations.items()} == {
+        (check, "OK"): 1,
+        (check, "NOT_FOUND"): 1,
+    }
+    # The other one is that of the channel itself.
+    assert set(interceptor.stream_durations) <= {(watching, "CANCELLED"), (watching, "OK")}
+    assert sum(interceptor.stream_durations[watching, "CANCELLED"].counts) >= 1
 
 
 async def test_a_method_that_does_not_exist_is_unimplemented() -> None:
