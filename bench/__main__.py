@@ -27,6 +27,7 @@ from bench.rpc.measurement import measure_rpc
 from bench.sizes.measurement import measure_sizes
 from bench.soak import measure_soak
 from bench.stats.measurement import measure_stats
+from bench.telemetry.measurement import measure_telemetry
 
 MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Part]]] = {
     "gateway": measure_gateway,
@@ -35,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Part]]] = {
     "stats": measure_stats,
     "sizes": lambda plan: measure_sizes(plan.sizes),
     "overload": measure_overload,
+    "telemetry": measure_telemetry,
     "soak": measure_soak,
 }
 

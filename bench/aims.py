@@ -19,6 +19,9 @@ START_SECONDS = Aim(2)
 GOODPUT_TO_PEAK = Aim(0.8, at_least=True)
 P99_OVERLOADED_TO_IDLE = Aim(3)
 
+# With metrics, and traces that are off, to without.
+DEFAULT_TELEMETRY = Aim(1.05)
+
 # fibonacci_service for gRPC clients.
 UNARY_TO_EMPTY = Aim(0.95, at_least=True)
 NUMBERS_PER_SECOND = Aim(500_000, at_least=True)

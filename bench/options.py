@@ -9,7 +9,7 @@ from bench.plan import SHORT, Plan
 
 #: What is measured where nothing is named.
 DEFAULT_MEASUREMENTS = ("gateway", "rpc", "replicas", "stats")
-FURTHER_MEASUREMENTS = ("sizes", "overload", "soak")
+FURTHER_MEASUREMENTS = ("sizes", "overload", "telemetry", "soak")
 
 
 @dataclass(frozen=True, slots=True)

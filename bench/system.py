@@ -12,14 +12,20 @@ _LAST_LINES = 5
 
 
 @contextmanager
-def new_system(settings: Mapping[str, object] | None = None, *, database_url: str | None = None) -> Iterator[System]:
-    """The three services with default settings, the account in a file of its own unless said otherwise."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        System(database_url=database_url or f"sqlite:///{folder}/stats.sqlite3", settings=settings) as system,
-    ):
+def new_system(
+    settings: Mapping[str, object] | None = None, *, database_url: str | None = None, launcher: str = ""
+) -> Iterator[System]:
+    """The three services with default settings, the account in a file of its own unless said otherwise.
+
+    A `launcher` is a module that is run in their place, and told which one it is to run.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        system = System(database_url=database_url or f"sqlite:///{folder}/stats.sqlite3", settings=settings)
+        for service in system.services if launcher else ():
+            service.command = (launcher, service.program)
         try:
-            yield system
+            with system:
+                yield system
         except BenchmarkFailed:
             _tell_errors(system)
             raise

@@ -22,7 +22,8 @@ STOP_SECONDS = 15.0
 class ServiceProcess:
     """One service, running as a person would start it. Its log lines are kept as the dictionaries that they are.
 
-    `folder` is where it is started, and so where its code is looked for first; None is here.
+    `folder` is where it is started, and so where its code is looked for first; None is here. `command` is the module
+    that is run, with its arguments.
     """
 
     def __init__(self, program: str, settings: Mapping[str, object]) -> None:
@@ -31,6 +32,7 @@ class ServiceProcess:
         self.lines: list[dict[str, Any]] = []
         self.host, self.port = "", 0
         self.folder: Path | None = None
+        self.command: tuple[str, ...] = (program,)
         self._read = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
 
@@ -52,7 +54,7 @@ class ServiceProcess:
         """Starts the process and waits until it serves; a second start takes the same port again."""
         started_before = self.count("service.started")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self.program],
+            [sys.executable, "-m", *self.command],
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], **_ENVIRONMENT} | self.settings,
             stdout=subprocess.PIPE,

@@ -37,7 +37,7 @@ def test_short_is_a_plan_of_which_parts_may_be_chosen_otherwise() -> None:
         (["--rounds", "0"], "'0' is not a whole number from 1 to 100"),
         (["--connections", "64,x"], "'x' is not a whole number from 1 to 512"),
         (["--numbers", "10"], "'10' is not a whole number from 1000 to 10000000"),
-        (["latency"], "'latency' is none of gateway, rpc, replicas, stats, sizes, overload, soak"),
+        (["latency"], "'latency' is none of gateway, rpc, replicas, stats, sizes, overload, telemetry, soak"),
     ],
 )
 def test_arguments_out_of_bounds_are_refused(
