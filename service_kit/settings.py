@@ -53,8 +53,8 @@ class ServiceSettings(BaseSettings):
     )
     log_requests: LogRequests = Field(
         "errors",
-        description="Which requests get a line: errors, which is failed (5xx, or a gRPC code that is a server's "
-        "fault), slow (over 100 ms) and dear ones (numbers that needed a worker); sampled, which adds one in a "
+        description="Which requests get a line: errors, which is failed (5xx, and gRPC codes that are not the client's "
+        "doing), slow (over 100 ms) and dear ones (numbers that needed a worker); sampled, which adds one in a "
         "hundred; all.",
     )
     tls_certificate: FileName = Field(
