@@ -77,9 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         )
         interceptor = _interceptor(settings, request_log, admission)
         metrics = Metrics(service="fibonacci_service")
-        register_rpc(
-            metrics, interceptor=interceptor, admission=admission, shed={"long_computations": pool.backlog.refusals}
-        )
+        register_rpc(metrics, interceptor=interceptor, admission=admission, shed=[pool.backlog.refusals])
         register(metrics, observed=observed, cache=cache, pool=pool, recorder=recorder)
         async with (
             serving_metrics(settings, metrics) as metrics_port,

@@ -36,7 +36,7 @@ class Backlog:
         self._at_work: set[_Task] = set()
         # As if one task of a second had been exactly as quick as predicted: a few short ones change little.
         self._predicted_seconds = self._taken_seconds = 1.0
-        self.refusals = RefusalLog("overload.refused", refused="long computations")
+        self.refusals = RefusalLog("overload.refused", refused="long_computations")
 
     def check(self) -> None:
         """Raises WorkersBusy where no further task may wait."""
