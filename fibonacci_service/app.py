@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -12,15 +12,17 @@ from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
 from fibonacci_service.causes import recording_observers
+from fibonacci_service.contract import SERVICE_NAME, STATUS_TABLE
 from fibonacci_service.exchange import Exchange
 from fibonacci_service.item_log import ItemLog
 from fibonacci_service.metrics import ObservationCounts, register
+from fibonacci_service.observations import Observer
 from fibonacci_service.ranges import RangeReader
-from fibonacci_service.servicer import SERVICE_NAME, STATUS_TABLE, FibonacciServicer
+from fibonacci_service.servicer import FibonacciServicer
 from fibonacci_service.settings import Settings
 from fibonacci_service.stats_recorder import StatsRecorder
-from fibonacci_service.values import ValueWorkers
-from fibonacci_service.workers import WorkerPool
+from fibonacci_service.value_workers import ValueWorkers
+from fibonacci_service.worker_pool import WorkerPool
 from service_kit.admission import Admission
 from service_kit.fault_interceptor import FaultInterceptor, fault_statuses
 from service_kit.faults import fault_injector
@@ -46,7 +48,7 @@ MAX_REQUEST_BYTES = 128 << 10
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it drains, then sends the last records."""
-    request_log = RequestLog(policy=settings.log_requests)
+    request_log, admission = RequestLog(policy=settings.log_requests), _admission(settings)
     async with (
         tracing("fibonacci_service") as tracer,
         listening_tls(settings) as certificates,
@@ -55,25 +57,15 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         _workers(settings) as pool,
     ):
         cache, observed = MemoryCache(max_bytes=settings.cache_bytes), ObservationCounts()
-        observers = [*recording_observers(recorder, tracer), observed]
-        calculator = Calculator(
-            cache=cache, workers=ValueWorkers(pool=pool), max_index=settings.max_n, observers=observers
-        )
-        item_log = ItemLog(request_log=request_log)
-        admission = _admission(settings)
-        servicer = FibonacciServicer(
-            calculator=calculator,
-            exchange=Exchange(
-                calculator=calculator,
-                admission=admission,
-                status_table=STATUS_TABLE,
-                item_log=item_log,
-                tracer=tracer,
-            ),
-            ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
-            appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
+        servicer = _servicer(
+            settings,
+            cache=cache,
+            pool=pool,
             recorder=recorder,
-            item_log=item_log,
+            observers=[*recording_observers(recorder, tracer), observed],
+            admission=admission,
+            item_log=ItemLog(request_log=request_log),
+            tracer=tracer,
         )
         interceptor = _interceptor(settings, request_log, admission)
         metrics = Metrics(service="fibonacci_service")
@@ -94,6 +86,29 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         ):
             log.info("metrics.started", host=settings.metrics_host, port=metrics_port)
             yield port
+
+
+def _servicer(
+    settings: Settings,
+    *,
+    cache: MemoryCache,
+    pool: WorkerPool,
+    recorder: StatsRecorder,
+    observers: Sequence[Observer],
+    admission: Admission,
+    item_log: ItemLog,
+    tracer: Tracer | None,
+) -> FibonacciServicer:
+    workers = ValueWorkers(pool=pool)
+    calculator = Calculator(cache=cache, workers=workers, max_index=settings.max_n, observers=observers)
+    return FibonacciServicer(
+        calculator=calculator,
+        exchange=Exchange(calculator=calculator, admission=admission, item_log=item_log, tracer=tracer),
+        ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
+        appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
+        recorder=recorder,
+        item_log=item_log,
+    )
 
 
 def _admission(settings: Settings) -> Admission:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from fibonacci_service.cache import EncodedValue, Key, ValueCache
+from fibonacci_service.cache import Key, ValueCache
 from fibonacci_service.errors import (
     BatchTooLarge,
     EncodingNeeded,
@@ -18,8 +18,8 @@ from fibonacci_service.errors import (
 from fibonacci_service.flights import Flights
 from fibonacci_service.observations import Computation, Failure, Observer, Origin, failure_kind
 from fibonacci_service.sequence import INT64_MAX_INDEX, Encoding, predicted_bytes
-from fibonacci_service.values import INLINE_MAX_INDEX, ValueWorkers, encoded_value
-from service_kit.admission import step_aside
+from fibonacci_service.value_workers import ValueWorkers
+from fibonacci_service.values import INLINE_MAX_INDEX, EncodedValue, encoded_value
 
 MAX_BATCH_ITEMS = 1_000
 MAX_BATCH_BYTES = 1 << 20
@@ -60,7 +60,9 @@ class Calculator:
     async def compute_each(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
         """Answers every request in order; one that is refused or fails leaves its error in its place.
 
-        Equal requests share one outcome. Raises BatchTooLarge before anything is computed.
+        Equal requests share one outcome. Raises BatchTooLarge before anything is computed. Where it is cancelled, or
+        raises for a defect, each request is observed once nevertheless: by who had begun to compute it, else as
+        abandoned.
         """
         self._check_batch(requests)
         distinct = list(dict.fromkeys(requests))
@@ -71,7 +73,7 @@ class Calculator:
         try:
             outcomes = dict(zip(distinct, await self._outcomes(distinct), strict=True))
         except (Exception, asyncio.CancelledError) as error:
-            self._abandon(repeats.elements(), error)
+            self._abandon(repeats.elements(), error)  # the distinct ones are observed by now
             raise
         for request, times in repeats.items():
             self._observe_repeats(outcomes[request], request, times)
@@ -80,6 +82,7 @@ class Calculator:
     async def _outcomes(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
         outcomes = await self._quick_outcomes(requests)
         dear = [position for position, outcome in enumerate(outcomes) if outcome is None]
+        # From here on each is observed by its own computation, however that ends.
         later = await asyncio.gather(*(self._outcome_in_workers(*requests[position]) for position in dear))
         for position, outcome in zip(dear, later, strict=True):
             outcomes[position] = outcome
@@ -95,6 +98,7 @@ class Calculator:
                 if n > GIVE_WAY_INDEX:
                     await asyncio.sleep(0)
         except (Exception, asyncio.CancelledError) as error:
+            # Those with an outcome are observed, and so is the one that raised, which is in neither.
             dear = (request for request, outcome in zip(requests, outcomes, strict=False) if outcome is None)
             self._abandon([*dear, *untried], error)
             raise
@@ -148,8 +152,7 @@ class Calculator:
 
     async def _join(self, key: Key) -> tuple[EncodedValue, bool]:
         """The value, and whether its computation was under way already."""
-        if not step_aside():
-            raise self._workers.busy()
+        self._workers.step_aside()
         return await self._flights.join(key, lambda: self._compute_and_keep(key))
 
     async def _compute_and_keep(self, key: Key) -> EncodedValue:
@@ -179,7 +182,7 @@ class Calculator:
             observer.record_failure(failure)
 
     def _abandon(self, requests: Iterable[Request], error: BaseException) -> None:
-        """Tells of the requests that a batch never came to, but for those that it would have refused."""
+        """Observes as failed what a batch never came to compute, but for those that it would have refused."""
         for n, encoding in requests:
             with contextlib.suppress(FibonacciError):
                 self._check(n, encoding)

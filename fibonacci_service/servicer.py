@@ -4,28 +4,12 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, assert_never
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.calculator import Calculator
-from fibonacci_service.errors import (
-    BatchTooLarge,
-    ColumnsDiffer,
-    CountTooSmall,
-    EncodingNeeded,
-    EncodingUnknown,
-    FibonacciError,
-    IndexNegative,
-    IndexTooLarge,
-    NumeralMalformed,
-    NumeralTooLong,
-    NumeralTooSmall,
-    RangeTooHigh,
-    SliceOutOfRange,
-    WorkerLost,
-    WorkersBusy,
-)
+from fibonacci_service.contract import STATUS_TABLE
+from fibonacci_service.errors import FibonacciError
 from fibonacci_service.exchange import Exchange
 from fibonacci_service.item_log import ItemLog
 from fibonacci_service.observations import Computation
@@ -33,27 +17,7 @@ from fibonacci_service.ranges import RangeReader
 from fibonacci_service.stats_recorder import StatsRecorder
 from service_kit.interceptors import note
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
-from service_kit.rpc_status import StatusTable, status_of
-
-#: The full name, as health checks and reflection call it.
-SERVICE_NAME = fib_pb2.DESCRIPTOR.services_by_name["Fibonacci"].full_name
-
-STATUS_TABLE: StatusTable = {
-    IndexNegative: grpc.StatusCode.INVALID_ARGUMENT,
-    IndexTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
-    EncodingUnknown: grpc.StatusCode.INVALID_ARGUMENT,
-    BatchTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
-    ColumnsDiffer: grpc.StatusCode.INVALID_ARGUMENT,
-    EncodingNeeded: grpc.StatusCode.OUT_OF_RANGE,
-    NumeralMalformed: grpc.StatusCode.INVALID_ARGUMENT,
-    NumeralTooLong: grpc.StatusCode.INVALID_ARGUMENT,
-    NumeralTooSmall: grpc.StatusCode.INVALID_ARGUMENT,
-    CountTooSmall: grpc.StatusCode.INVALID_ARGUMENT,
-    RangeTooHigh: grpc.StatusCode.INVALID_ARGUMENT,
-    SliceOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
-    WorkersBusy: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    WorkerLost: grpc.StatusCode.UNAVAILABLE,
-}
+from service_kit.rpc_status import status_of
 
 #: The data of one message of StreamFib.
 STREAM_PIECE_BYTES = 256 << 10
@@ -107,7 +71,7 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
         computation = await self._calculator.compute_encoded(request.n, request.encoding)
         note(cached=computation.cached, dear=computation.dear)
         encoded = computation.encoded
-        first, last = encoded.slice(request.offset, request.length)
+        first, last = encoded.slice_bounds(request.offset, request.length)
         response = fib_pb2.StreamFibResponse(total_bytes=len(encoded.data), sha256=encoded.sha256)
         for start in range(first, last, STREAM_PIECE_BYTES):
             response.data = encoded.data[start : min(start + STREAM_PIECE_BYTES, last)]

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fibonacci_service.cache import EncodedValue, MemoryCache
+from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
 from fibonacci_service.errors import EncodingNeeded, EncodingUnknown, IndexNegative, WorkerLost, WorkersBusy
 from fibonacci_service.observations import Computation, Failure, FailureKind
 from fibonacci_service.sequence import Encoding
-from fibonacci_service.values import INLINE_MAX_INDEX, ValueWorkers, encoded_value
-from fibonacci_service.workers import WorkerPool
+from fibonacci_service.value_workers import ValueWorkers
+from fibonacci_service.values import INLINE_MAX_INDEX, EncodedValue, encoded_value
+from fibonacci_service.worker_pool import WorkerPool
 from tests.fibonacci_service.observing import Observed
 from tests.fibonacci_service.processes import ENDLESS, LONG, Processes, kill, pool_of, seconds_to_end
 

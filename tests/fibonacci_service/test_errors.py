@@ -2,8 +2,8 @@ import grpc
 import pytest
 
 from fibonacci_service import errors
+from fibonacci_service.contract import STATUS_TABLE
 from fibonacci_service.errors import FibonacciError
-from fibonacci_service.servicer import STATUS_TABLE
 
 EXAMPLES: list[tuple[FibonacciError, str | None, dict[str, str]]] = [
     (errors.IndexNegative(-7), "n", {"n": "-7"}),
