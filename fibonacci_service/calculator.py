@@ -61,8 +61,8 @@ class Calculator:
         """Answers every request in order; one that is refused or fails leaves its error in its place.
 
         Equal requests share one outcome. Raises BatchTooLarge before anything is computed. Where it is cancelled, or
-        raises for a defect, each request is observed once nevertheless: by who had begun to compute it, else as
-        abandoned.
+        raises for a defect, each request is observed once all the same: what was begun by who computes it, the rest
+        by `_abandon`.
         """
         self._check_batch(requests)
         distinct = list(dict.fromkeys(requests))
@@ -73,7 +73,7 @@ class Calculator:
         try:
             outcomes = dict(zip(distinct, await self._outcomes(distinct), strict=True))
         except (Exception, asyncio.CancelledError) as error:
-            self._abandon(repeats.elements(), error)  # the distinct ones are observed by now
+            self._abandon(repeats.elements(), error)  # not the distinct ones: of these `_outcomes` has told
             raise
         for request, times in repeats.items():
             self._observe_repeats(outcomes[request], request, times)
@@ -81,11 +81,16 @@ class Calculator:
 
     async def _outcomes(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
         outcomes = await self._quick_outcomes(requests)
-        dear = [position for position, outcome in enumerate(outcomes) if outcome is None]
-        # From here on each is observed by its own computation, however that ends.
-        later = await asyncio.gather(*(self._outcome_in_workers(*requests[position]) for position in dear))
-        for position, outcome in zip(dear, later, strict=True):
-            outcomes[position] = outcome
+        not_begun = {position: requests[position] for position, outcome in enumerate(outcomes) if outcome is None}
+
+        async def begin(position: int) -> None:
+            outcomes[position] = await self._outcome_in_workers(*not_begun.pop(position))
+
+        try:
+            await asyncio.gather(*map(begin, tuple(not_begun)))
+        except asyncio.CancelledError as error:
+            self._abandon(not_begun.values(), error)
+            raise
         return [outcome for outcome in outcomes if outcome is not None]
 
     async def _quick_outcomes(self, requests: Sequence[Request]) -> list[Computation | FibonacciError | None]:
@@ -98,7 +103,7 @@ class Calculator:
                 if n > GIVE_WAY_INDEX:
                     await asyncio.sleep(0)
         except (Exception, asyncio.CancelledError) as error:
-            # Those with an outcome are observed, and so is the one that raised, which is in neither.
+            # Not those with an outcome, and not the one that raised, which is in neither.
             dear = (request for request, outcome in zip(requests, outcomes, strict=False) if outcome is None)
             self._abandon([*dear, *untried], error)
             raise
