@@ -11,13 +11,13 @@ import structlog
 from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
-from fibonacci_service.causes import recording_observers
 from fibonacci_service.contract import SERVICE_NAME, STATUS_TABLE
 from fibonacci_service.exchange import Exchange
 from fibonacci_service.item_log import ItemLog
 from fibonacci_service.metrics import ObservationCounts, register
 from fibonacci_service.observations import Observer
 from fibonacci_service.ranges import RangeReader
+from fibonacci_service.record_causes import recording_observers
 from fibonacci_service.servicer import FibonacciServicer
 from fibonacci_service.settings import Settings
 from fibonacci_service.stats_recorder import StatsRecorder

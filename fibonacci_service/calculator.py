@@ -1,4 +1,4 @@
-"""Answers requests for numbers: limits, cache, one computation for all who ask, and the fact that it leaves."""
+"""Answers requests for numbers: limits, cache, one computation for all who ask, and who is told of it."""
 
 import asyncio
 import contextlib

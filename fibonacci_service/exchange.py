@@ -1,4 +1,4 @@
-"""Answers batches in columns, each once however often it is sent."""
+"""Answers the batches of ExchangeFib, each once however often it is sent."""
 
 from collections.abc import Sequence
 
