@@ -12,7 +12,7 @@ LOG_INTERVAL_SECONDS = 1.0
 
 
 class RefusalLog:
-    """Counts the refusals of one kind, named by `facts`, and tells how many there were in all, once a second at most."""
+    """Counts the refusals of one kind, named by `facts`, and tells how many there were, once a second at most."""
 
     def __init__(self, event: str, **facts: Any) -> None:
         self._event = event
