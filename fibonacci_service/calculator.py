@@ -89,7 +89,7 @@ class Calculator:
         try:
             await asyncio.gather(*map(begin, tuple(not_begun)))
         except asyncio.CancelledError as error:
-            self._abandon(not_begun.values(), error)
+            self._abandon(not_begun.values(), error)  # a task that is cancelled before its first turn never runs
             raise
         return [outcome for outcome in outcomes if outcome is not None]
 
