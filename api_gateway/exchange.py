@@ -1,6 +1,7 @@
 """One long call to fibonacci_service, over which one batch goes after another."""
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -24,6 +25,7 @@ class Exchange:
     def __init__(self, *, stub: "FibonacciAsyncStub") -> None:
         self._stub = stub
         self._call: Any = None
+        self._ending: Any = None
         self._open_until = 0.0
         self.source = new_request_id()
 
@@ -31,7 +33,7 @@ class Exchange:
         """One attempt. Raises UpstreamError."""
         try:
             with attempt_span(batch):
-                response = await self._exchanged(self._open_call(), batch)
+                response = await self._exchanged(await self._open_call(), batch)
         except BaseException:
             self.close()
             raise
@@ -41,17 +43,30 @@ class Exchange:
         return response
 
     def close(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        for call in (self._call, self._ending):
+            if call is not None:
+                call.cancel()
+        self._call = self._ending = None
 
-    def _open_call(self) -> Any:
+    async def _open_call(self) -> Any:
         now = asyncio.get_running_loop().time()
         if self._call is None or self._call.done() or now > self._open_until:
-            self.close()
+            await self._replace()
             self._call = self._stub.ExchangeFib(wait_for_ready=True, metadata=((METADATA_KEY, self.source),))
             self._open_until = now + CALL_SECONDS
         return self._call
+
+    async def _replace(self) -> None:
+        """Says at the old call that no more comes, and gives its server until the next time to end it.
+
+        A server whose read is cancelled does not get all of its memory back from grpcio, some 110 bytes each time.
+        """
+        if self._ending is not None:
+            self._ending.cancel()
+        self._ending, self._call = self._call, None
+        if self._ending is not None:
+            with contextlib.suppress(grpc.aio.BaseError):  # it has ended by itself
+                await self._ending.done_writing()
 
     async def _exchanged(self, call: Any, batch: ExchangeFibRequest) -> ExchangeFibResponse:
         try:

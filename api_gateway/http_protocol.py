@@ -9,9 +9,9 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api_gateway.http_counts import HttpCounts, Reason
+from api_gateway.http_spans import refused_span
 from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
-from api_gateway.trace_layer import refused_span
 from service_kit.connections import break_off
 from service_kit.request_id import current_request_id, new_request_id
 from service_kit.traces import NOTHING, Tracer

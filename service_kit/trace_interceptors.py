@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from service_kit.call_reading import give_up
 from service_kit.interceptors import noted
 from service_kit.rpc_handlers import wrapped
 from service_kit.spans import Attributes, Span, attribute
@@ -135,7 +136,7 @@ class UnaryCallTraces(grpc.aio.UnaryUnaryClientInterceptor):
         try:
             await _end_with(span, name, call)
         except asyncio.CancelledError:
-            call.cancel()
+            give_up(call)
             raise
         return call
 
