@@ -69,7 +69,7 @@ class Settings(FaultSettings, CallingSettings):
     rate_limit: Annotated[str, read_by(parse_rates)] = Field(
         "",
         max_length=200,
-        description="How often a client may ask, by its address, such as 100/second;5000/minute; without one, as often "
+        description="How often a client may ask, by its address, such as 100/second,5000/minute; without one, as often "
         "as it likes.",
     )
     trusted_proxies: Annotated[str, read_by(parse_networks)] = Field(
@@ -83,7 +83,7 @@ class Settings(FaultSettings, CallingSettings):
         description="Origins, with commas between, whose pages may read the answers, such as https://app.example.org; "
         "* is every origin.",
     )
-    hsts_seconds: int = Field(
+    hsts_seconds: Annotated[int, needs("tls_certificate")] = Field(
         0,
         ge=0,
         le=63_072_000,

@@ -113,7 +113,7 @@ class FaultSettings(ServiceSettings):
     @classmethod
     def _announced(cls, probability: float, info: ValidationInfo) -> float:
         if probability and info.data.get("log_level") == "error":
-            raise refusal("means faults that no log announces; set LOG_LEVEL below error")
+            raise refusal(f"means faults that no log announces; set {cls.prefix()}LOG_LEVEL below error")
         return probability
 
     @property

@@ -12,7 +12,7 @@ def together_with(other: str) -> AfterValidator:
 
     def check(value: object, info: ValidationInfo) -> object:
         if bool(value) != bool(info.data.get(other)):
-            raise refusal(f"has to be set together with {other.upper()}")
+            raise refusal("has to be set together with", setting=other)
         return value
 
     return AfterValidator(check)
@@ -21,9 +21,9 @@ def together_with(other: str) -> AfterValidator:
 def needs(other: str) -> AfterValidator:
     """For a setting that means nothing without the other one."""
 
-    def check(value: str, info: ValidationInfo) -> str:
+    def check(value: object, info: ValidationInfo) -> object:
         if value and not info.data.get(other):
-            raise refusal(f"means nothing without {other.upper()}")
+            raise refusal("means nothing without", setting=other)
         return value
 
     return AfterValidator(check)
@@ -48,14 +48,16 @@ def at_most_one_with(other: str) -> AfterValidator:
 
     def check(value: float, info: ValidationInfo) -> float:
         if value + info.data.get(other, 0) > 1:
-            raise refusal(f"is more than 1 together with {other.upper()}")
+            raise refusal("is more than 1 together with", setting=other)
         return value
 
     return AfterValidator(check)
 
 
-def refusal(reason: str) -> PydanticCustomError:
-    return PydanticCustomError("refused", "{reason}", {"reason": reason})
+def refusal(reason: str, *, setting: str = "") -> PydanticCustomError:
+    """Why a value is refused. A reason that ends with another setting leaves its name to whoever knows the prefix."""
+    text = "{reason} {setting}" if setting else "{reason}"
+    return PydanticCustomError("refused", text, {"reason": reason, "setting": setting.upper()})
 
 
 def is_loopback(host: str) -> bool:

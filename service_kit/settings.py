@@ -3,16 +3,18 @@
 import difflib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from service_kit.setting_rules import is_loopback, needs, refusal, together_with
+from service_kit.setting_rules import is_loopback, needs, read_by, refusal, together_with
+from service_kit.targets import check_target
 
 Port = Annotated[int, Field(ge=0, le=65535)]
-Target = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^\S+$")]
+Target = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^\S+$"), read_by(check_target)]
 FileName = Annotated[str, Field(max_length=1000)]
 ServerName = Annotated[str, Field(max_length=255, pattern=r"^\S*$")]
 LogRequests = Literal["all", "sampled", "errors"]
@@ -31,7 +33,7 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(
         frozen=True,
-        env_ignore_empty=True,
+        cli_exit_on_error=False,
         cli_kebab_case=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
@@ -51,8 +53,9 @@ class ServiceSettings(BaseSettings):
     )
     log_requests: LogRequests = Field(
         "errors",
-        description="Which requests get a line: all; sampled, which is one in a hundred and the errors; "
-        "errors, which is failed, slow (over 100 ms) and dear ones.",
+        description="Which requests get a line: errors, which is failed (5xx, and gRPC codes that are not the client's "
+        "doing), slow (over 100 ms) and dear ones (numbers that needed a worker); sampled, which adds one in a "
+        "hundred; all.",
     )
     tls_certificate: FileName = Field(
         "", description="PEM file of the certificate to listen with, and its chain; without one it listens without TLS."
@@ -141,16 +144,32 @@ def load_settings(settings_type: type[S], *, program: str, arguments: Sequence[s
     try:
         return settings_type(_cli_parse_args=list(arguments), _cli_prog_name=f"python -m {program}")
     except ValidationError as error:
-        print(f"{program}: {describe(error, prefix=settings_type.prefix())}", file=sys.stderr)
-        raise SystemExit(2) from None
+        refused = describe(error, prefix=settings_type.prefix(), arguments=arguments)
+    except SettingsError as error:
+        words = str(error).removeprefix("error parsing CLI: ").split()
+        refused = f"{' '.join(map(without_password, words))[:200]}; --help lists the flags"
+    print(f"{program}: {refused}", file=sys.stderr)
+    raise SystemExit(2)
 
 
-def describe(error: ValidationError, *, prefix: str) -> str:
-    """One line that names each refused setting, what it was and what is allowed."""
+def describe(error: ValidationError, *, prefix: str, arguments: Sequence[str] = ()) -> str:
+    """One line that names each refused setting, as a flag where it was one, what it was and what is allowed."""
+    flags = {argument.partition("=")[0] for argument in arguments}
     return "; ".join(
-        f"{prefix}{'_'.join(map(str, fault['loc'])).upper()}={_echo(fault['input'])!r}: {fault['msg']}"
+        f"{_told_as('_'.join(map(str, fault['loc'])), prefix=prefix, flags=flags)}={_echo(fault['input'])!r}: "
+        f"{_reason(fault, prefix=prefix)}"
         for fault in error.errors()
     )
+
+
+def _told_as(name: str, *, prefix: str, flags: Collection[str]) -> str:
+    flag = f"--{name.replace('_', '-')}"
+    return flag if flag in flags else f"{prefix}{name}".upper()
+
+
+def _reason(fault: ErrorDetails, *, prefix: str) -> str:
+    context = fault.get("ctx", {})
+    return f"{context['reason']} {prefix}{context['setting']}" if context.get("setting") else fault["msg"]
 
 
 def without_password(url: str) -> str:

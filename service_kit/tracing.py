@@ -8,10 +8,9 @@ from contextlib import asynccontextmanager
 
 from service_kit.lifecycle import CannotStart
 from service_kit.settings import without_password
+from service_kit.trace_variables import endpoint as endpoint_of
 from service_kit.traces import Tracer
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-PROTOCOLS = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 #: How long a service that stops goes on trying to send its last spans.
 FLUSH_SECONDS = 2.0
 
@@ -23,7 +22,7 @@ async def tracing(service: str) -> AsyncIterator[Tracer | None]:
     It reads the environment itself, as OpenTelemetry's SDK does: the variables are the same in every program.
     Raises CannotStart where one of them makes no sense.
     """
-    endpoint = _endpoint(os.environ)
+    endpoint = check_tracing(os.environ)
     if not endpoint:
         yield None
         return
@@ -39,12 +38,9 @@ async def tracing(service: str) -> AsyncIterator[Tracer | None]:
         await asyncio.to_thread(export.close, FLUSH_SECONDS)
 
 
-def _endpoint(environment: Mapping[str, str]) -> str:
-    """Where to send spans; empty where that is not wanted."""
-    if environment.get("OTEL_TRACES_EXPORTER") == "none" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return ""
-    endpoint = next((environment[name] for name in ENDPOINTS if environment.get(name)), "")
-    for name in PROTOCOLS if endpoint else ():
-        if environment.get(name, "grpc") != "grpc":
-            raise CannotStart(f"{name}={environment[name][:80]}: spans are sent by grpc only, to port 4317 as a rule")
-    return endpoint
+def check_tracing(environment: Mapping[str, str]) -> str:
+    """The collector's address, or nothing where there is none. Raises CannotStart where a variable makes no sense."""
+    try:
+        return endpoint_of(environment)
+    except ValueError as error:
+        raise CannotStart(str(error)) from None

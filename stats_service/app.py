@@ -43,6 +43,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         _store(settings) as store,
         _tidying(store, settings),
     ):
+        log.info("store.opened", url=settings.shown_database_url)
         servicer = StatsServicer(store=store, max_watchers=settings.max_watchers)
         metrics = Metrics(service="stats_service")
         # Its streams are watchers, of which the servicer counts and bounds its own.

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from service_kit.settings import GrpcServiceSettings, Port
+from service_kit.settings import GrpcServiceSettings, Port, without_password
 
 _SQLITE = "sqlite:///"
 
@@ -22,10 +22,11 @@ class Settings(GrpcServiceSettings):
     metrics_port: Port = Field(9102, description="TCP port to serve metrics on; 0 takes a free one and logs which.")
     database_url: str = Field(
         "sqlite:///data/stats.sqlite3",
+        min_length=1,
         max_length=1000,
         pattern=r"^(memory:|sqlite:///.+|postgresql://.+)$",
         description="Where the account is kept: sqlite:///PATH (sqlite:////PATH from the root), "
-        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or memory:",
+        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE (and ?sslmode=require for TLS), or memory:",
     )
     max_numbers: int = Field(
         1_000_000,
@@ -45,6 +46,12 @@ class Settings(GrpcServiceSettings):
     tidy_interval_seconds: float = Field(
         60, ge=0.01, le=3_600, description="How often what is beyond these bounds is put away."
     )
+
+    @property
+    def shown_database_url(self) -> str:
+        """As the log may tell it: without a password, and a file from the root."""
+        path = self.sqlite_path
+        return without_password(self.database_url) if path is None else f"{_SQLITE}{path.absolute()}"
 
     @property
     def sqlite_path(self) -> Path | None:

@@ -1,15 +1,19 @@
 """Waits until the system answers, then says what to try."""
 
 import os
+import shlex
 import ssl
 import sys
 import time
 import urllib.request
 from http.client import HTTPException
+from pathlib import Path
 
 from api_gateway.settings import Settings
+from deploy.local.certificates import CLIENT
 from service_kit.settings import load_settings
 
+READY = "Ready."
 PATIENCE_SECONDS = 30
 PAUSE_SECONDS = 0.05
 
@@ -33,6 +37,19 @@ def own_context(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+def curl(settings: Settings) -> str:
+    """With the options that a gateway with TLS asks for: files that `make certs` puts beside its certificate."""
+    if not settings.tls_certificate:
+        return "curl"
+    folder = Path(settings.tls_certificate).parent
+    shown = {"--cacert": folder / "ca.pem"}
+    if settings.tls_client_ca:
+        shown |= {"--cert": folder / f"{CLIENT}.pem", "--key": folder / f"{CLIENT}.key"}
+    return " ".join(
+        ["curl", *(f"{option} {shlex.quote(str(path))}" for option, path in shown.items() if path.is_file())]
+    )
+
+
 def main() -> None:
     settings = load_settings(Settings, program="api_gateway", arguments=[])
     context = own_context(settings)
@@ -45,7 +62,8 @@ def main() -> None:
             sys.exit("The services do not answer yet; the lines above say why.")
         time.sleep(PAUSE_SECONDS)
     shown = base.removeprefix("http://")
-    print(f"\nReady. Try:\n\n    curl '{shown}/fib?n=10'\n    curl {shown}/stats\n", flush=True)
+    command = curl(settings)
+    print(f"\n{READY} Try:\n\n    {command} '{shown}/fib?n=10'\n    {command} {shown}/stats\n", flush=True)
 
 
 if __name__ == "__main__":

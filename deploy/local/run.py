@@ -6,21 +6,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from supervisor import events
+from supervisor.medusa import asyncore_25 as asyncore
 from supervisor.options import ServerOptions
-from supervisor.supervisord import go
+from supervisor.states import SupervisorStates
+from supervisor.supervisord import Supervisor
 
 import api_gateway.settings
 import fibonacci_service.settings
 import stats_service.settings
+from deploy.local.announce import READY
 from service_kit.lifecycle import CannotStart, bind_metrics_socket, bind_socket
 from service_kit.settings import GrpcServiceSettings, ServiceSettings, load_settings
 from service_kit.tls import check_tls
+from service_kit.tracing import check_tracing
 
 SERVICES: dict[str, type[ServiceSettings]] = {
     "stats_service": stats_service.settings.Settings,
     "fibonacci_service": fibonacci_service.settings.Settings,
     "api_gateway": api_gateway.settings.Settings,
 }
+#: The program that says what to try when all services have answered.
+ANNOUNCE = "announce"
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 #: supervisor looks for signals and ended children once a second; stopping three services in order would take four.
 LOOK_SECONDS = 0.1
@@ -39,6 +46,40 @@ class PromptOptions(ServerOptions):  # type: ignore[misc]
         self.poller.poll = poll_briefly
 
 
+class Run(Supervisor):  # type: ignore[misc]
+    """Ends everything where a service ends by itself before all are ready, or later cannot be started again.
+
+    Supervisor alone would try again and again, or give up without a word.
+    """
+
+    def __init__(self, options: PromptOptions) -> None:
+        super().__init__(options)
+        self.failure = ""
+        self._ready = False
+        self._last_lines: dict[str, str] = {}
+
+    def runforever(self) -> None:
+        events.subscribe(events.ProcessLogStdoutEvent, self._said)
+        events.subscribe(events.ProcessStateExitedEvent, self._ended)
+        events.subscribe(events.ProcessStateBackoffEvent, self._ended)
+        events.subscribe(events.ProcessStateFatalEvent, self._given_up)
+        super().runforever()
+
+    def _said(self, event: Any) -> None:
+        said = event.data.decode(errors="replace")
+        self._ready = self._ready or (event.process.config.name == ANNOUNCE and READY in said)
+        self._last_lines[event.process.config.name] = next(filter(None, reversed(said.split("\n"))), "")
+
+    def _ended(self, event: Any) -> None:
+        if event.process.config.name in SERVICES and not self._ready:
+            self._given_up(event)
+
+    def _given_up(self, event: Any) -> None:
+        name = event.process.config.name
+        self.failure = self.failure or f"{name} cannot start, so nothing runs. It said: {self._last_lines.get(name)}"
+        self.options.mood = SupervisorStates.SHUTDOWN
+
+
 def check() -> None:
     """Exits with one line when a setting or a file is bad or a port is taken; supervisor would try again and again."""
     with contextlib.ExitStack() as listeners:
@@ -50,6 +91,7 @@ def check() -> None:
                 if isinstance(settings, GrpcServiceSettings):
                     listeners.enter_context(bind_metrics_socket(settings))
                 check_tls(settings)
+                check_tracing(os.environ)
             except CannotStart as error:
                 print(f"{program}: {error}", file=sys.stderr)
                 raise SystemExit(1) from None
@@ -86,7 +128,10 @@ def main() -> None:
     options = PromptOptions()
     options.realize(["--configuration", str(CONFIGURATION), "--user", str(os.getuid())], doc=__doc__)
     options.first, options.test = True, False
-    go(options)
+    run = Run(options)
+    with contextlib.suppress(asyncore.ExitNow):
+        run.main()
+    sys.exit(run.failure or 0)
 
 
 if __name__ == "__main__":

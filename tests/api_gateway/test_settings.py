@@ -28,8 +28,11 @@ def test_a_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
         ("MAX_WAITING", "0"),
         ("MAX_STREAMS", "0"),
         ("FIBONACCI_TARGET", "with space"),
+        ("FIBONACCI_TARGET", ""),
+        ("STATS_TARGET", "foo:::bar"),
         ("LOG_REQUESTS", "some"),
         ("HSTS_SECONDS", "-1"),
+        ("HSTS_SECONDS", "100"),  # for it is said over TLS only
         ("RATE_LIMIT", "often"),
         ("TRUSTED_PROXIES", "proxy"),
         ("CORS_ORIGINS", "example.org"),

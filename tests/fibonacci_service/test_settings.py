@@ -22,7 +22,7 @@ def test_a_value_outside_its_bounds_is_refused_by_name(
 
 @pytest.mark.parametrize("target", ["two words", "x" * 1_001])
 def test_a_target_that_is_no_target_is_refused(capsys: pytest.CaptureFixture[str], target: str) -> None:
-    assert "FIBONACCI_STATS_TARGET=" in settings_bounds.refused(Settings, capsys, "--stats-target", target)
+    assert "--stats-target=" in settings_bounds.refused(Settings, capsys, "--stats-target", target)
 
 
 def test_the_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,19 +105,19 @@ def test_a_random_seed_is_told_and_repeats_the_run() -> None:
     [
         (
             {"fault-delay-probability": "0.5"},
-            "DEMO_FAULT_DELAY_PROBABILITY='0.5': has to be set together with FAULT_DELAY_SECONDS",
+            "--fault-delay-probability='0.5': has to be set together with DEMO_FAULT_DELAY_SECONDS",
         ),
         (
             {"fault-delay-seconds": "2"},
-            "DEMO_FAULT_DELAY_PROBABILITY='0': has to be set together with FAULT_DELAY_SECONDS",
+            "DEMO_FAULT_DELAY_PROBABILITY='0': has to be set together with DEMO_FAULT_DELAY_SECONDS",
         ),
         (
             {"fault-error-probability": "0.6", "fault-abort-probability": "0.5"},
-            "DEMO_FAULT_ABORT_PROBABILITY='0.5': is more than 1 together with FAULT_ERROR_PROBABILITY",
+            "--fault-abort-probability='0.5': is more than 1 together with DEMO_FAULT_ERROR_PROBABILITY",
         ),
         (
             {"fault-abort-probability": "0.5", "log-level": "error"},
-            "DEMO_FAULT_ABORT_PROBABILITY='0.5': means faults that no log announces; set LOG_LEVEL below error",
+            "--fault-abort-probability='0.5': means faults that no log announces; set DEMO_LOG_LEVEL below error",
         ),
     ],
 )

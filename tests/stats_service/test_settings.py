@@ -22,9 +22,30 @@ def test_a_value_outside_its_bounds_is_refused_by_name(
     assert f"{variable}='{value}'" in settings_bounds.refused(Settings, capsys)
 
 
-@pytest.mark.parametrize("url", ["stats.sqlite3", "sqlite:///", "sqlite://x", "memory", "mysql://localhost/stats"])
+@pytest.mark.parametrize("url", ["", "stats.sqlite3", "sqlite:///", "sqlite://x", "memory", "mysql://localhost/stats"])
 def test_a_database_of_no_known_kind_is_refused(capsys: pytest.CaptureFixture[str], url: str) -> None:
-    assert f"STATS_DATABASE_URL='{url}'" in settings_bounds.refused(Settings, capsys, "--database-url", url)
+    assert f"--database-url='{url}'" in settings_bounds.refused(Settings, capsys, "--database-url", url)
+
+
+def test_an_empty_database_url_does_not_mean_the_file_of_the_default(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATS_DATABASE_URL", "")
+
+    assert settings_bounds.refused(Settings, capsys).startswith("the_service: STATS_DATABASE_URL='': ")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///stats.sqlite3", f"sqlite:///{Path.cwd()}/stats.sqlite3"),
+        ("sqlite:////var/lib/stats.sqlite3", "sqlite:////var/lib/stats.sqlite3"),
+        ("postgresql://user:secret@host/stats", "postgresql://user:...@host/stats"),
+        ("memory:", "memory:"),
+    ],
+)
+def test_the_database_is_shown_from_the_root_and_without_its_password(url: str, shown: str) -> None:
+    assert Settings(database_url=url).shown_database_url == shown
 
 
 @pytest.mark.parametrize("url", ["postgres://user:secret@host/stats", "postgresql:user:sec@ret@host/stats"])

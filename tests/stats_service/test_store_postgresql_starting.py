@@ -3,10 +3,15 @@
 import asyncio
 import re
 import socket
-from contextlib import AsyncExitStack
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import trustme
 
 from service_kit.lifecycle import CannotStart
 from stats_service import store_postgresql
@@ -20,6 +25,9 @@ from tests.stats_service.accounts import (
     counts,
 )
 from tests.stats_service.accounts import opened as opened_account
+
+#: By which a client asks for TLS, before anything else is said.
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 
 @pytest.fixture
@@ -82,6 +90,54 @@ async def test_another_application_whose_version_has_the_name_of_ours_is_refused
 async def test_a_url_may_say_how_to_connect(url: str, parameters: str) -> None:
     async with opened(f"{url}&{parameters}") as store:
         assert await counts(store) == {}
+
+
+@asynccontextmanager
+async def tls_before(url: str, folder: Path) -> AsyncIterator[str]:
+    """PostgreSQL's own way into TLS before a server that has none: the URL of the other side, and its `ca.pem`."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    socket_folder = parse_qs(urlsplit(url).query)["host"][0]
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readexactly(8) == SSL_REQUEST:
+            writer.write(b"S")
+            await writer.start_tls(context)
+            behind = await asyncio.open_unix_connection(f"{socket_folder}/.s.PGSQL.5432")
+            await asyncio.gather(pumped(reader, behind[1]), pumped(behind[0], writer))
+        else:
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    async with server:
+        yield f"postgresql://postgres:secret@localhost:{server.sockets[0].getsockname()[1]}{urlsplit(url).path}"
+
+
+async def pumped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while octets := await reader.read(1 << 16):
+            writer.write(octets)
+    writer.close()
+
+
+@pytest.mark.parametrize("parameters", ["sslmode=require", "sslmode=verify-full&sslrootcert={}/ca.pem"])
+async def test_a_url_may_ask_for_tls_as_it_does_of_libpq(url: str, tmp_path: Path, parameters: str) -> None:
+    async with (
+        tls_before(url, tmp_path) as secured,
+        opened(f"{secured}?{parameters.format(tmp_path)}") as store,
+    ):
+        assert await counts(store) == {}
+
+
+async def test_tls_that_cannot_be_had_keeps_it_from_starting(url: str, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    async with tls_before(url, tmp_path) as secured:
+        assert "CERTIFICATE_VERIFY_FAILED" in await refusal(
+            f"{secured}?sslmode=verify-full&sslrootcert={tmp_path}/other.pem"
+        )
+        assert "secret" not in await refusal(f"{secured}?sslmode=disable")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from deploy.local.certificates import make
 from tests.system.certificates import client_context, settings_of
 
 START_SECONDS = 20.0
+#: What curl calls the files of a client.
+CLIENT = (("cert", "pem"), ("key", "key"))
 
 
 def free_ports(count: int) -> list[int]:
@@ -48,7 +50,7 @@ def settings(tmp_path: Path) -> dict[str, str]:
 
 @contextmanager
 def running(settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
+    with log.open("ab") as output:  # supervisor opens it again, and both write at its end
         run = subprocess.Popen(
             [sys.executable, "-m", "deploy.local.run"], env=settings, stdout=output, stderr=subprocess.STDOUT
         )
@@ -115,6 +117,27 @@ def test_a_port_in_use_is_one_line_that_names_the_port_and_the_setting(
     assert setting in line
 
 
+def test_a_service_that_cannot_start_ends_it_with_a_line_that_says_which_and_why(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "run.log"
+    with running(settings | {"STATS_DATABASE_URL": "postgresql://user:secret@127.0.0.1:1/stats"}, log) as run:
+        assert run.wait(START_SECONDS) == 1
+
+    last = log.read_text().splitlines()[-1]
+    why = "stats_service: STATS_DATABASE_URL: cannot use postgresql://user:...@127.0.0.1:1/stats: "
+    assert last.startswith(f"stats_service cannot start, so nothing runs. It said: {why}")
+
+
+def test_a_collector_that_is_none_is_one_line_that_names_the_variable(settings: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    with running(settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": "nonsense"}, log) as run:
+        assert run.wait(START_SECONDS) == 1
+
+    [line] = log.read_text().splitlines()
+    assert line.startswith("stats_service: OTEL_EXPORTER_OTLP_ENDPOINT='nonsense': ")
+
+
 def test_a_bad_setting_is_one_line_that_names_it(settings: dict[str, str], tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     with running(settings | {"GATEWAY_DEADLINE_SECONDS": "soon"}, log) as run:
@@ -133,7 +156,9 @@ def test_with_certificates_for_development_every_hop_goes_by_tls(settings: dict[
         with httpx.Client(base_url=base, verify=client_context(certificates), timeout=20) as client:
             assert client.get("/fib?n=10").json()["x"] == 55
 
-    assert f"curl '{base}/fib?n=10'" in log.read_text()
+    shown = next(line for line in log.read_text().splitlines() if "/fib?n=10'" in line and "curl" in line)
+    files = [f"--cacert {certificates}/ca.pem", *(f"--{kind} {certificates}/client.{end}" for kind, end in CLIENT)]
+    assert shown.strip() == f"curl {' '.join(files)} '{base}/fib?n=10'"
 
 
 def test_a_bad_certificate_is_one_line_that_names_the_setting(settings: dict[str, str], tmp_path: Path) -> None:
