@@ -13,11 +13,15 @@ FieldErrors = Sequence[tuple[str, str]]
 
 
 class ServiceUnavailable(Exception):
-    """A service could not be reached within the deadline, or too many requests wait for it already."""
+    """A service could not be reached within the deadline, or too many requests wait for it already.
 
-    def __init__(self, service: str) -> None:
+    `cause` is for the log: a client learns no more than the text of the error.
+    """
+
+    def __init__(self, service: str, cause: str) -> None:
         super().__init__(f"{service} is not available")
         self.service = service
+        self.cause = cause
 
 
 class TimeoutOutOfBounds(Exception):
@@ -47,18 +51,22 @@ class RateLimited(Exception):
 
 
 class DeadlineExceeded(Exception):
-    """A service was reached and did not answer within the deadline."""
+    """A service was reached and did not answer within the deadline. `cause` is for the log."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, cause: str) -> None:
         super().__init__(f"{service} did not answer in time")
         self.service = service
+        self.cause = cause
 
 
 class UpstreamError(Exception):
     """A service answered with an error: of a whole call or of one item of a batch.
 
-    `retry_delay_seconds` is after how long it asks to try again, where it says so.
+    `retry_delay_seconds` is after how long it asks to try again, where it says so. Whoever knows which `service` it was
+    sets it.
     """
+
+    service = ""
 
     def __init__(
         self,
@@ -95,7 +103,9 @@ class UpstreamError(Exception):
         return self.reworded(f"{place}: {self.message}", [(place, allowed) for _, allowed in self.fields])
 
     def reworded(self, message: str, fields: FieldErrors) -> "UpstreamError":
-        return UpstreamError(self.code, message, fields, retry_delay_seconds=self.retry_delay_seconds)
+        error = UpstreamError(self.code, message, fields, retry_delay_seconds=self.retry_delay_seconds)
+        error.service = self.service
+        return error
 
     @classmethod
     def from_status(cls, status: Status) -> "UpstreamError":
@@ -119,6 +129,9 @@ class BrokenOff(Exception):
 class ClientGone(Exception):
     """The client closed its connection before it had its answer."""
 
+    def __init__(self) -> None:
+        super().__init__("the client closed its connection")
+
 
 class NotAcceptable(Exception):
     """A request header takes none of the forms in which the resource can be sent."""
@@ -135,3 +148,13 @@ class RangeNotSatisfiable(Exception):
     def __init__(self, total_bytes: int) -> None:
         super().__init__(f"the range has none of the {total_bytes} bytes")
         self.total_bytes = total_bytes
+
+
+def mark_batch(error: Exception, batch_id: str) -> None:
+    """Says in which batch an error arose, whatever error it is."""
+    vars(error)["batch_id"] = batch_id
+
+
+def batch_of(error: Exception) -> str:
+    """The id of the batch that it arose in; empty for any other error."""
+    return str(vars(error).get("batch_id", ""))

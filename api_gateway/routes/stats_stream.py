@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from api_gateway.disconnection import while_connected
-from api_gateway.errors import ClientGone
+from api_gateway.disconnection import send_while_connected
 from api_gateway.no_store import NoStoreRoute
 from api_gateway.number_responses import HEAD_KEY
 from api_gateway.queries import WatchQuery
@@ -47,8 +46,7 @@ class StatsEvents(Response):
         self._head = head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with contextlib.suppress(ClientGone):
-            await while_connected(receive, self._send(send))
+        await send_while_connected(scope, receive, self._send(send))
 
     async def _send(self, send: Send) -> None:
         async with self._client.watch(interval_seconds=self._interval_seconds) as stream:
