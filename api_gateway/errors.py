@@ -92,7 +92,7 @@ class UpstreamError(Exception):
         return cls(
             code,
             error.details() or "",
-            field_violations(status),
+            _field_errors(status),
             retry_delay_seconds=retry_delay_seconds(status),
         )
 
@@ -100,7 +100,10 @@ class UpstreamError(Exception):
         """The same error; a field at fault goes by another name in the request that the caller sent."""
         if not self.fields:
             return self
-        return self.reworded(f"{place}: {self.message}", [(place, allowed) for _, allowed in self.fields])
+        named = f"{self.fields[0][0]} "
+        begins = self.message.startswith(named)
+        message = f"{place} {self.message.removeprefix(named)}" if begins else f"{place}: {self.message}"
+        return self.reworded(message, [(place, allowed) for _, allowed in self.fields])
 
     def reworded(self, message: str, fields: FieldErrors) -> "UpstreamError":
         error = UpstreamError(self.code, message, fields, retry_delay_seconds=self.retry_delay_seconds)
@@ -112,9 +115,14 @@ class UpstreamError(Exception):
         return cls(
             code_of(status.code),
             status.message,
-            field_violations(status),
+            _field_errors(status),
             retry_delay_seconds=retry_delay_seconds(status),
         )
+
+
+def _field_errors(status: Status) -> FieldErrors:
+    """What a service says of a field begins with its name, which a problem has beside it."""
+    return [(field, text.removeprefix(f"{field} ")) for field, text in field_violations(status)]
 
 
 class BrokenOff(Exception):
@@ -140,6 +148,19 @@ class NotAcceptable(Exception):
         super().__init__(f"{header} takes none of what can be sent: {', '.join(offers)}")
         self.header = header
         self.offers = offers
+
+
+class UnsupportedMediaType(Exception):
+    """A body says of itself, in one of its header fields, that it is what cannot be read here.
+
+    `told_in` is the field of the answer that says what can be (RFC 9110, 15.5.16).
+    """
+
+    def __init__(self, header: str, offer: str, *, told_in: str) -> None:
+        super().__init__(f"{header} is not {offer}")
+        self.header = header
+        self.offer = offer
+        self.told_in = told_in
 
 
 class RangeNotSatisfiable(Exception):

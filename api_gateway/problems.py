@@ -23,6 +23,7 @@ from api_gateway.errors import (
     ServiceUnavailable,
     TimeoutOutOfBounds,
     TooManyStreams,
+    UnsupportedMediaType,
     UpstreamError,
 )
 from api_gateway.request_facts import note_error
@@ -162,6 +163,12 @@ def _timeout_out_of_bounds(error: TimeoutOutOfBounds) -> JSONResponse:
     return problem(400, f"{error.header} {allowed}", fields=[(error.header, allowed)])
 
 
+def _unsupported_media_type(error: UnsupportedMediaType) -> JSONResponse:
+    allowed = f"must be {error.offer}"
+    told = {error.told_in: error.offer}
+    return problem(415, f"{error.header} {allowed}", fields=[(error.header, allowed)], headers=told)
+
+
 _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     RequestValidationError: _invalid,
     UpstreamError: _upstream,
@@ -172,6 +179,7 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     DeadlineExceeded: lambda error: problem(504, str(error)),
     ClientGone: lambda _: problem(CLIENT_CLOSED_REQUEST),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),
+    UnsupportedMediaType: _unsupported_media_type,
     RangeNotSatisfiable: lambda error: problem(
         416, str(error), headers={"Content-Range": f"bytes */{error.total_bytes}"}
     ),
