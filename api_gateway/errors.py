@@ -163,6 +163,14 @@ class UnsupportedMediaType(Exception):
         self.told_in = told_in
 
 
+class PreconditionFailed(Exception):
+    """A request is only to be answered with bytes that are not those there are."""
+
+    def __init__(self, header: str) -> None:
+        super().__init__(f"{header} does not name the entity tag of the answer")
+        self.header = header
+
+
 class RangeNotSatisfiable(Exception):
     """The range that was asked for has none of the bytes that there are."""
 

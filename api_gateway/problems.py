@@ -18,6 +18,7 @@ from api_gateway.errors import (
     DeadlineExceeded,
     FieldErrors,
     NotAcceptable,
+    PreconditionFailed,
     RangeNotSatisfiable,
     RateLimited,
     ServiceUnavailable,
@@ -179,6 +180,7 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     DeadlineExceeded: lambda error: problem(504, str(error)),
     ClientGone: lambda _: problem(CLIENT_CLOSED_REQUEST),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),
+    PreconditionFailed: lambda error: problem(412, str(error)),
     UnsupportedMediaType: _unsupported_media_type,
     RangeNotSatisfiable: lambda error: problem(
         416, str(error), headers={"Content-Range": f"bytes */{error.total_bytes}"}
