@@ -93,6 +93,7 @@ class RequestLayer:
                 request_id=exchange.request_id, failed=exchange.failed, seconds=seconds
             ):
                 _log(scope, exchange, seconds)
+            exchange.leave(scope)
 
     async def _fail(self, error: Exception, exchange: "_Exchange", scope: Scope, receive: Receive) -> None:
         exchange.error = error

@@ -21,6 +21,11 @@ class RequestFacts:
     def stand_in(self, scope: Scope) -> None:
         scope[_KEY] = self
 
+    def leave(self, scope: Scope) -> None:
+        """At the end: the server's scope and the traceback of an error lead back here, and a circle is garbage."""
+        del scope[_KEY]
+        self.error = None
+
 
 def note(scope: Scope, **facts: Any) -> None:
     """Adds facts to the log line of the request, which has one then whatever the policy says."""

@@ -1,6 +1,7 @@
 """What the log says of a request that failed: why, in which batch, and once of a service that is away."""
 
 import asyncio
+import gc
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -14,6 +15,7 @@ import fibonacci_service.settings
 from api_gateway.deadlines import HEADER
 from api_gateway.errors import ServiceUnavailable, UpstreamError
 from api_gateway.problems import MAX_CAUSE, cause_of
+from api_gateway.request_facts import RequestFacts
 from service_kit.request_id import current_request_id
 from tests.api_gateway.neighbours import (
     TinyFibonacci,
@@ -131,6 +133,23 @@ async def test_a_line_without_a_status_says_that_the_client_was_gone(lines: Line
             while not of(lines, "http.served"):
                 await client.get("/livez")
     assert (last_served(lines)["status"], last_served(lines)["error"]) == (0, "the client closed its connection")
+
+
+async def test_no_request_leaves_behind_what_has_to_be_collected() -> None:
+    service = TinyFibonacci(failing(DENIED))
+    async with gateway_to(service) as client:
+        gc.collect()
+        gc.disable()
+        try:
+            for path in ("/fib?n=abc", "/fib?n=6000", "/fib/batch?n=5", "/nowhere", "/fib/range?count=0"):
+                assert (await client.get(path)).is_error
+            service.before = TinyFibonacci().before
+            for path in ("/fib?n=10", "/fib?n=6000", "/fib/batch?n=5", "/livez"):
+                assert (await client.get(path)).status_code == 200
+            left = [kept for kept in gc.get_objects() if isinstance(kept, RequestFacts)]
+        finally:
+            gc.enable()
+    assert left == []
 
 
 def test_a_cause_is_one_line_and_not_long() -> None:
