@@ -39,7 +39,8 @@ class RangeReader:
         if count < 1:
             raise CountTooSmall(count)
         if start + count - 1 > self._max_index:
-            raise RangeTooHigh(start + count - 1, self._max_index)
+            field = "start" if start > self._max_index else "count"
+            raise RangeTooHigh(start + count - 1, self._max_index, field=field)
 
     async def read(self, start: int, count: int) -> AsyncGenerator[tuple[int, bytes], None]:
         """Pieces of about 64 KiB: the index of their first number, and numbers each followed by a line feed.

@@ -149,7 +149,7 @@ async def test_a_range_that_is_left_asks_for_no_more(reader: RangeReader, pool: 
         (0, 0, CountTooSmall, "count"),
         (0, -1, CountTooSmall, "count"),
         (MAX_INDEX, 2, RangeTooHigh, "count"),
-        (MAX_INDEX + 1, 1, RangeTooHigh, "count"),
+        (MAX_INDEX + 1, 1, RangeTooHigh, "start"),
     ],
 )
 def test_a_range_outside_its_bounds_is_refused(start: int, count: int, error: type[FibonacciError], field: str) -> None:
