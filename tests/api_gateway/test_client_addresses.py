@@ -103,5 +103,5 @@ def test_what_is_no_list_of_addresses_and_networks_is_refused(
     capsys: pytest.CaptureFixture[str], text: str, reason: str
 ) -> None:
     line = refused(Settings, capsys, "--trusted-proxies", text)
-    assert "GATEWAY_TRUSTED_PROXIES=" in line
+    assert "--trusted-proxies=" in line
     assert reason in line

@@ -170,7 +170,7 @@ def test_what_no_browser_sends_as_an_origin_is_refused(
     capsys: pytest.CaptureFixture[str], text: str, reason: str
 ) -> None:
     line = refused(Settings, capsys, "--cors-origins", text)
-    assert "GATEWAY_CORS_ORIGINS=" in line
+    assert "--cors-origins=" in line
     assert reason in line
 
 

@@ -50,4 +50,4 @@ def test_what_is_no_list_of_a_few_rates_is_refused_with_the_reason(text: str, re
 def test_the_gateway_does_not_start_with_such_a_text_and_one_line_says_why(
     capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    assert f"GATEWAY_RATE_LIMIT={text!r}: " in refused(Settings, capsys, "--rate-limit", text)
+    assert f"--rate-limit={text!r}: " in refused(Settings, capsys, "--rate-limit", text)
