@@ -35,7 +35,8 @@ from service_kit.metrics_server import serving_metrics
 from service_kit.pb.fibonacci.fib_pb2_grpc import add_FibonacciServicer_to_server
 from service_kit.rpc_metrics import register_rpc
 from service_kit.tls import calling_tls, listening_tls
-from service_kit.trace_interceptors import client_interceptors, server_interceptors
+from service_kit.trace_interceptors import server_interceptors
+from service_kit.traced_channel import traced_channel
 from service_kit.traces import Tracer
 from service_kit.tracing import tracing
 
@@ -135,13 +136,11 @@ def fault_interceptors(settings: Settings) -> list[FaultInterceptor]:
     return [FaultInterceptor(injector=injector, spared=spared)] if injector else []
 
 
-def _channel(settings: Settings, tracer: Tracer | None) -> grpc.aio.Channel:
-    return open_channel(
-        settings.stats_target,
-        leave_out_not_serving=False,
-        tls=calling_tls(settings, "stats"),
-        interceptors=client_interceptors(tracer),
-    )
+@asynccontextmanager
+async def _channel(settings: Settings, tracer: Tracer | None) -> AsyncIterator[grpc.aio.Channel]:
+    tls = calling_tls(settings, "stats")
+    async with open_channel(settings.stats_target, leave_out_not_serving=False, tls=tls) as channel:
+        yield traced_channel(channel, tracer)
 
 
 def _recorder(settings: Settings, channel: grpc.aio.Channel, tracer: Tracer | None) -> StatsRecorder:

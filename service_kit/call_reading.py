@@ -25,7 +25,7 @@ async def unbroken(reading: Coroutine[Any, Any, T], *, end_call: Callable[[], ob
 def give_up(call: Any) -> None:
     """Ends a call whose answer is one message; its own `cancel` would cancel the read as well.
 
-    That of a call with interceptors does not: it cancels them, and they give up the call that they made.
+    It does, where grpcio should once have no such core: then some memory is lost, and no call.
     """
     core = getattr(call, "_cython_call", None)
     if core is None:

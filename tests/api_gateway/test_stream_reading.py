@@ -10,7 +10,10 @@ import pytest
 from api_gateway.stream_reading import next_message
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci.fib_pb2 import DECIMAL, StreamFibRequest
+from service_kit.traced_channel import traced_channel
+from service_kit.traces import NOTHING, Active, Tracer
 from tests.api_gateway.streaming_neighbour import LARGE_N, StreamingFibonacci, serving
+from tests.tracing import Exported
 
 
 class Call:
@@ -88,10 +91,13 @@ def _no_collection() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_no_collection")
-async def test_a_call_that_was_left_keeps_no_message_until_the_garbage_is_collected() -> None:
-    async with serving(StreamingFibonacci()) as target, open_channel(target) as channel:
+@pytest.mark.parametrize("tracer", [None, Exported().tracer], ids=["untraced", "traced"])
+async def test_a_call_that_was_left_keeps_no_message_until_the_garbage_is_collected(tracer: Tracer | None) -> None:
+    async with serving(StreamingFibonacci()) as target, open_channel(target) as plain:
+        channel = traced_channel(plain, tracer)
         method = channel.unary_stream("/fibonacci.Fibonacci/StreamFib", StreamFibRequest.SerializeToString, Message)
-        call: Any = method(StreamFibRequest(n=LARGE_N, encoding=DECIMAL), wait_for_ready=True)
+        with Active(tracer.begin("root")) if tracer else NOTHING:
+            call: Any = method(StreamFibRequest(n=LARGE_N, encoding=DECIMAL), wait_for_ready=True)
         messages = [weakref.ref(await next_message(call)) for _ in range(2)]
         call.cancel()
         del call
