@@ -37,7 +37,7 @@ from service_kit.metrics import Metrics
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from service_kit.tls import CallTls, calling_tls, listening_tls
-from service_kit.trace_interceptors import client_interceptors
+from service_kit.traced_channel import traced_channel
 from service_kit.traces import Tracer
 from service_kit.tracing import tracing
 
@@ -79,8 +79,10 @@ async def running(settings: Settings) -> AsyncIterator[int]:
                 await asyncio.sleep(settings.drain_delay_seconds)
 
 
-def _channel(target: str, tls: CallTls | None, tracer: Tracer | None) -> grpc.aio.Channel:
-    return open_channel(target, tls=tls, interceptors=client_interceptors(tracer))
+@asynccontextmanager
+async def _channel(target: str, tls: CallTls | None, tracer: Tracer | None) -> AsyncIterator[grpc.aio.Channel]:
+    async with open_channel(target, tls=tls) as channel:
+        yield traced_channel(channel, tracer)
 
 
 def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, metrics: Metrics, draining: asyncio.Event) -> FastAPI:

@@ -63,7 +63,7 @@ class CircuitBreaker:
     def _begin_trial(self, opened_at: float) -> None:
         if self._trying or self._clock() < opened_at + OPEN_SECONDS:
             self.refused += 1
-            raise ServiceUnavailable(self._service)
+            raise ServiceUnavailable(self._service, f"the last {self._failures} calls got no answer")
         self._trying = True
 
     def _count_failure(self) -> None:

@@ -4,9 +4,10 @@ What an RPC costs is the call, not the numbers in it, so under load one message 
 """
 
 import asyncio
+import contextvars
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from api_gateway.batch_traces import batch_span
-from api_gateway.errors import ServiceUnavailable, UpstreamError
+from api_gateway.errors import ServiceUnavailable, UpstreamError, mark_batch
 from api_gateway.exchange import Exchange
 from api_gateway.retries import Caller
 from service_kit.lifecycle import supervise
@@ -55,7 +56,7 @@ class Coalescer:
         self._max_waiting = max_waiting
         self._tracer = tracer
         self._waiting: deque[_Asked] = deque()
-        self._under_way: list[list[_Asked]] = []
+        self._under_way: dict[Exchange, list[_Asked]] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._sequence = itertools.count(1)
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -73,7 +74,7 @@ class Coalescer:
         """
         if len(self._waiting) >= self._max_waiting:
             self.refused += 1
-            raise ServiceUnavailable(self._caller.service)
+            raise ServiceUnavailable(self._caller.service, f"{self._max_waiting} requests wait for a batch already")
         deadline = self._loop.time() + self._caller.deadline_seconds
         span = current_span.get() if self._tracer else None
         asked = _Asked(n, encoding, current_request_id.get(), deadline, self._loop.create_future(), span)
@@ -81,8 +82,12 @@ class Coalescer:
         if not self._under_way:
             self._wake_exchange()
         if self._sweep_timer is None:
-            self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+            self._set_sweep_timer()
         return asked.answer
+
+    def _set_sweep_timer(self) -> None:
+        # What it tells in the log is not of the request that happened to begin it.
+        self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep, context=self._context)
 
     def _wake_exchange(self) -> None:
         if self._idle:
@@ -90,6 +95,7 @@ class Coalescer:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()  # once: in Python 3.11 each look-up is a system call
+        self._context = contextvars.copy_context()
         self._sending = [
             asyncio.create_task(supervise("coalescer", partial(self._send_over, exchange)))
             for exchange in self._exchanges
@@ -125,6 +131,7 @@ class Coalescer:
         return batch
 
     async def _send(self, batch: list[_Asked], exchange: Exchange) -> None:
+        exchange.begin_batch()
         request = ExchangeFibRequest(
             source=exchange.source,
             sequence=next(self._sequence),
@@ -133,43 +140,53 @@ class Coalescer:
             request_ids=[asked.request_id for asked in batch],
         )
         self.batch_sizes.observe(len(batch))
-        self._under_way.append(batch)
+        self._under_way[exchange] = batch
         try:
             with self._span(batch):
                 response = await self._caller.call(lambda _: exchange.answer(request), deadline=batch[-1].deadline)
-            _settle(batch, response)
+            self._settle(batch, response, exchange.call_id)
         except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            mark_batch(error, exchange.call_id)
             _fail(batch, error)
         finally:
-            self._under_way.remove(batch)
+            del self._under_way[exchange]
 
     def _span(self, batch: list[_Asked]) -> AbstractContextManager[None] | Active:
         return batch_span(self._tracer, [asked.span for asked in batch]) if self._tracer else NOTHING
 
     def _sweep(self) -> None:
-        if overdue := list(self._overdue(self._loop.time())):
-            _fail(overdue, self._caller.late())
+        self._end_overdue(self._waiting, None)
+        for exchange, batch in self._under_way.items():
+            self._end_overdue(batch, exchange.call_id)
         if self._waiting:
             self._wake_exchange()
-        busy = self._waiting or self._under_way
-        self._sweep_timer = self._loop.call_later(SWEEP_SECONDS, self._sweep) if busy else None
+        self._sweep_timer = None
+        if self._waiting or self._under_way:
+            self._set_sweep_timer()
 
-    def _overdue(self, now: float) -> Iterator[_Asked]:
-        for line in (self._waiting, *self._under_way):
-            yield from itertools.takewhile(lambda asked: asked.deadline <= now, line)
+    def _end_overdue(self, line: Iterable[_Asked], batch_id: str | None) -> None:
+        now = self._loop.time()
+        passed = itertools.takewhile(lambda asked: asked.deadline <= now, line)
+        if overdue := [asked for asked in passed if not asked.answer.done()]:
+            error = self._caller.late()
+            if batch_id is not None:
+                mark_batch(error, batch_id)
+            _fail(overdue, error)
 
-
-def _settle(batch: list[_Asked], response: ExchangeFibResponse) -> None:
-    if len(response.values) != len(batch):  # then it is nobody's, not the first ones'
-        raise ValueError(f"{len(batch)} numbers were asked for and {len(response.values)} came")
-    errors = response.errors
-    for position, (asked, value) in enumerate(zip(batch, response.values, strict=True)):
-        if asked.answer.done():
-            continue
-        if not value and position in errors:
-            asked.answer.set_exception(UpstreamError.from_status(errors[position]))
-        else:
-            asked.answer.set_result(value)
+    def _settle(self, batch: list[_Asked], response: ExchangeFibResponse, batch_id: str) -> None:
+        if len(response.values) != len(batch):  # then it is nobody's, not the first ones'
+            raise ValueError(f"{len(batch)} numbers were asked for and {len(response.values)} came")
+        errors = response.errors
+        for position, (asked, value) in enumerate(zip(batch, response.values, strict=True)):
+            if asked.answer.done():
+                continue
+            if not value and position in errors:
+                error = UpstreamError.from_status(errors[position])
+                error.service = self._caller.service
+                mark_batch(error, batch_id)
+                asked.answer.set_exception(error)
+            else:
+                asked.answer.set_result(value)
 
 
 def _fail(requests: Iterable[_Asked], error: Exception) -> None:

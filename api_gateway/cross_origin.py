@@ -1,16 +1,16 @@
 """Lets pages of other origins read the answers (CORS)."""
 
-import re
+import contextvars
+from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
-
-MAX_ORIGINS = 64
-ANY_ORIGIN = "*"
+from service_kit.request_id import HEADER, accept_request_id, current_request_id
 
 _METHODS = ("GET", "HEAD", "POST")
 #: What a page may send beside what every page may, and what it may read beside what every page may.
@@ -25,21 +25,6 @@ _RESPONSE_HEADERS = (
     "Retry-After",
     "X-Request-ID",
 )
-# As a browser writes it: in lower case, and without a path, not even a slash.
-_ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?")
-_DEFAULT_PORTS = {("http", "80"), ("https", "443")}
-
-
-def parse_origins(text: str) -> tuple[str, ...]:
-    """The origins of a list with commas between. Raises ValueError."""
-    origins = tuple(origin.strip() for origin in text.split(","))
-    if origins == (ANY_ORIGIN,):
-        return origins
-    if len(origins) > MAX_ORIGINS:
-        raise ValueError(f"has {len(origins)} origins; there may be {MAX_ORIGINS}")
-    for origin in origins:
-        _check(origin)
-    return origins
 
 
 class CrossOriginLayer(CORSMiddleware):
@@ -58,16 +43,19 @@ class CrossOriginLayer(CORSMiddleware):
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
+        """It comes to no layer, so it gets here what every answer has."""
+        return contextvars.copy_context().run(self._preflight_response, request_headers)
+
+    def _preflight_response(self, request_headers: Headers) -> Response:
+        current_request_id.set(accept_request_id(request_headers.get(HEADER, "")))
         response = super().preflight_response(request_headers)
-        response.raw_headers.extend(FIELDS)
+        if response.status_code == HTTPStatus.BAD_REQUEST:
+            response = _refusal(response)
+        response.raw_headers.extend((*FIELDS, (HEADER.lower().encode(), current_request_id.get().encode())))
         return response
 
 
-def _check(origin: str) -> None:
-    found = _ORIGIN.fullmatch(origin)
-    if found is None:
-        raise ValueError(
-            f"{origin[:60]!r} is not an origin as browsers send it: scheme://host[:port] in lower case, without a path"
-        )
-    if (found["scheme"], found["port"]) in _DEFAULT_PORTS:
-        raise ValueError(f"{origin[:60]!r} has the port that browsers leave out")
+def _refusal(refused: Response) -> Response:
+    """Starlette says in plain text what is not allowed."""
+    kept = {name: value for name, value in refused.headers.items() if name not in ("content-length", "content-type")}
+    return problem(refused.status_code, bytes(refused.body).decode(), headers=kept)

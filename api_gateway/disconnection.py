@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from api_gateway.errors import ClientGone
+from api_gateway.request_facts import note_error
 
 T = TypeVar("T")
 
@@ -25,6 +26,14 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         gone.result()  # an error of the request itself, such as a body that is too long
         raise ClientGone
     return working.result()
+
+
+async def send_while_connected(scope: Scope, receive: Receive, sending: Coroutine[Any, Any, None]) -> None:
+    """Sends an answer, as long as somebody is there to take it."""
+    try:
+        await while_connected(receive, sending)
+    except ClientGone as error:
+        note_error(scope, error)
 
 
 async def _until_gone(receive: Receive) -> None:

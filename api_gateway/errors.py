@@ -13,11 +13,15 @@ FieldErrors = Sequence[tuple[str, str]]
 
 
 class ServiceUnavailable(Exception):
-    """A service could not be reached within the deadline, or too many requests wait for it already."""
+    """A service could not be reached within the deadline, or too many requests wait for it already.
 
-    def __init__(self, service: str) -> None:
+    `cause` is for the log: a client learns no more than the text of the error.
+    """
+
+    def __init__(self, service: str, cause: str) -> None:
         super().__init__(f"{service} is not available")
         self.service = service
+        self.cause = cause
 
 
 class TimeoutOutOfBounds(Exception):
@@ -47,18 +51,22 @@ class RateLimited(Exception):
 
 
 class DeadlineExceeded(Exception):
-    """A service was reached and did not answer within the deadline."""
+    """A service was reached and did not answer within the deadline. `cause` is for the log."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, cause: str) -> None:
         super().__init__(f"{service} did not answer in time")
         self.service = service
+        self.cause = cause
 
 
 class UpstreamError(Exception):
     """A service answered with an error: of a whole call or of one item of a batch.
 
-    `retry_delay_seconds` is after how long it asks to try again, where it says so.
+    `retry_delay_seconds` is after how long it asks to try again, where it says so. Whoever knows which `service` it was
+    sets it.
     """
+
+    service = ""
 
     def __init__(
         self,
@@ -84,7 +92,7 @@ class UpstreamError(Exception):
         return cls(
             code,
             error.details() or "",
-            field_violations(status),
+            _field_errors(status),
             retry_delay_seconds=retry_delay_seconds(status),
         )
 
@@ -92,19 +100,29 @@ class UpstreamError(Exception):
         """The same error; a field at fault goes by another name in the request that the caller sent."""
         if not self.fields:
             return self
-        return self.reworded(f"{place}: {self.message}", [(place, allowed) for _, allowed in self.fields])
+        named = f"{self.fields[0][0]} "
+        begins = self.message.startswith(named)
+        message = f"{place} {self.message.removeprefix(named)}" if begins else f"{place}: {self.message}"
+        return self.reworded(message, [(place, allowed) for _, allowed in self.fields])
 
     def reworded(self, message: str, fields: FieldErrors) -> "UpstreamError":
-        return UpstreamError(self.code, message, fields, retry_delay_seconds=self.retry_delay_seconds)
+        error = UpstreamError(self.code, message, fields, retry_delay_seconds=self.retry_delay_seconds)
+        error.service = self.service
+        return error
 
     @classmethod
     def from_status(cls, status: Status) -> "UpstreamError":
         return cls(
             code_of(status.code),
             status.message,
-            field_violations(status),
+            _field_errors(status),
             retry_delay_seconds=retry_delay_seconds(status),
         )
+
+
+def _field_errors(status: Status) -> FieldErrors:
+    """What a service says of a field begins with its name, which a problem has beside it."""
+    return [(field, text.removeprefix(f"{field} ")) for field, text in field_violations(status)]
 
 
 class BrokenOff(Exception):
@@ -119,6 +137,9 @@ class BrokenOff(Exception):
 class ClientGone(Exception):
     """The client closed its connection before it had its answer."""
 
+    def __init__(self) -> None:
+        super().__init__("the client closed its connection")
+
 
 class NotAcceptable(Exception):
     """A request header takes none of the forms in which the resource can be sent."""
@@ -129,9 +150,40 @@ class NotAcceptable(Exception):
         self.offers = offers
 
 
+class UnsupportedMediaType(Exception):
+    """A body says of itself, in one of its header fields, that it is what cannot be read here.
+
+    `told_in` is the field of the answer that says what can be (RFC 9110, 15.5.16).
+    """
+
+    def __init__(self, header: str, offer: str, *, told_in: str) -> None:
+        super().__init__(f"{header} is not {offer}")
+        self.header = header
+        self.offer = offer
+        self.told_in = told_in
+
+
+class PreconditionFailed(Exception):
+    """A request is only to be answered with bytes that are not those there are."""
+
+    def __init__(self, header: str) -> None:
+        super().__init__(f"{header} does not name the entity tag of the answer")
+        self.header = header
+
+
 class RangeNotSatisfiable(Exception):
     """The range that was asked for has none of the bytes that there are."""
 
     def __init__(self, total_bytes: int) -> None:
         super().__init__(f"the range has none of the {total_bytes} bytes")
         self.total_bytes = total_bytes
+
+
+def mark_batch(error: Exception, batch_id: str) -> None:
+    """Says in which batch an error arose, whatever error it is."""
+    vars(error)["batch_id"] = batch_id
+
+
+def batch_of(error: Exception) -> str:
+    """The id of the batch that it arose in; empty for any other error."""
+    return str(vars(error).get("batch_id", ""))

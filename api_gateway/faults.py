@@ -7,8 +7,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from api_gateway.http_protocol import BoundedProtocol
-from api_gateway.middleware import PROBED, note
+from api_gateway.middleware import PROBED
 from api_gateway.problems import problem
+from api_gateway.request_facts import note, note_error
 from api_gateway.settings import Settings
 from service_kit.faults import FaultInjector, fault_injector
 
@@ -34,6 +35,7 @@ class FaultLayer:
             case None:
                 await self._app(scope, receive, send)
             case "error":
+                note_error(scope, "this error was injected")
                 await problem(self._error_status, "This error was injected.")(scope, receive, send)
             case "abort":
                 await _abort(scope, receive)

@@ -9,9 +9,9 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api_gateway.http_counts import HttpCounts, Reason
+from api_gateway.http_spans import refused_span
 from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
-from api_gateway.trace_layer import refused_span
 from service_kit.connections import break_off
 from service_kit.request_id import current_request_id, new_request_id
 from service_kit.traces import NOTHING, Tracer
@@ -20,6 +20,7 @@ from service_kit.traces import NOTHING, Tracer
 MAX_URL_BYTES = 16 << 10
 MAX_HEADER_BYTES = 32 << 10
 MAX_HEADERS = 100
+_HOST_BYTES = len(b"host")
 #: Requests that a client may send ahead of the answers. uvicorn would keep as many as come.
 MAX_SENT_AHEAD = 16
 #: What a client has to take of an answer in each `send_seconds`.
@@ -34,8 +35,12 @@ class _Refusal:
 
 
 _MALFORMED = _Refusal(
-    "malformed", 400, "The request is not well-formed HTTP/1.1; a URL has to be percent-encoded ASCII."
+    "malformed",
+    400,
+    "This is not a request of HTTP/1.1 that can be read: its method may be unknown, its URL not percent-encoded ASCII, "
+    "a header field malformed, or the framing of its body.",
 )
+_NOT_ONE_HOST = _Refusal("malformed", 400, "A request of HTTP/1.1 must have one header field Host.")
 _URL_TOO_LONG = _Refusal("url_too_long", 414, f"The URL must have at most {MAX_URL_BYTES} bytes.")
 _HEADERS_TOO_LARGE = _Refusal(
     "headers_too_large",
@@ -71,7 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._tracer = tracer
         self._refusal = _MALFORMED
         self._answering: RequestResponseCycle | None = None
-        self._header_bytes = 0
+        self._header_bytes = self._hosts = 0
         self._awaited_since: float | None = None
         self._blocked_since: float | None = None
         self._blocked_bytes = 0
@@ -94,7 +99,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._answering.message_event.set()
 
     def on_message_begin(self) -> None:
-        self._header_bytes = 0
+        self._header_bytes = self._hosts = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -105,7 +110,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
-        self._header_bytes += len(name) + len(value)
+        size = len(name)
+        self._header_bytes += size + len(value)
+        if size == _HOST_BYTES and name.lower() == b"host":  # most names end here by their length
+            self._hosts += 1
         if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS:
             self._refusal = _HEADERS_TOO_LARGE
             raise _Refused
@@ -114,6 +122,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_SENT_AHEAD:
             self._refusal = _SENT_AHEAD
             raise _Refused  # the answers to those before are the last ones on this connection
+        # RFC 9112, 3.2: who takes another of them than we do would send a request elsewhere.
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
+            self._refusal = _NOT_ONE_HOST
+            raise _Refused
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -6,12 +6,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from api_gateway.client_addresses import ClientAddresses, parse_networks
-from api_gateway.cross_origin import CrossOriginLayer, parse_origins
+from api_gateway.cross_origin import CrossOriginLayer
 from api_gateway.direct import DirectRoutes
 from api_gateway.faults import with_faults
 from api_gateway.http_counts import HttpCounts
 from api_gateway.in_flight import InFlightLayer
 from api_gateway.middleware import RequestLayer
+from api_gateway.origins import parse_origins
 from api_gateway.rates import parse_rates
 from api_gateway.security_headers import SecurityHeaders, page_policies
 from api_gateway.settings import Settings

@@ -6,7 +6,7 @@ tracing, has its place here.
 
 import asyncio
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,9 +14,10 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_gateway import deadlines, problems
-from api_gateway.errors import BrokenOff
+from api_gateway.errors import BrokenOff, batch_of
 from api_gateway.http_counts import HttpCounts
 from api_gateway.number_responses import HEAD_KEY
+from api_gateway.request_facts import RequestFacts
 from api_gateway.security_headers import SecurityHeaders
 from service_kit.logs import RequestLog
 from service_kit.request_id import HEADER, accept_request_id, current_request_id, new_request_id
@@ -29,23 +30,8 @@ MAX_LOGGED = 200
 PROBED = frozenset({"/livez", "/readyz", "/metrics"})
 _HEADER = HEADER.lower().encode()
 _DEADLINE_HEADER = deadlines.HEADER.lower().encode()
-_FACTS_KEY = "api_gateway.facts"
 _CLOSE = (b"connection", b"close")
-_FIELDS_KEY = "api_gateway.fields"
 _LEAST_FAILURE = int(HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def note(scope: Scope, **facts: Any) -> None:
-    """Adds facts to the log line of the request, which has one then whatever the policy says.
-
-    For a layer that is given the scope of RequestLayer itself; a router hands on a copy.
-    """
-    scope.setdefault(_FACTS_KEY, {}).update(facts)
-
-
-def add_fields(scope: Scope, *fields: tuple[bytes, bytes]) -> None:
-    """Adds header fields to the answer, whatever it will be. For the same layers."""
-    scope[_FIELDS_KEY].extend(fields)
 
 
 class RequestLayer:
@@ -84,7 +70,7 @@ class RequestLayer:
             scope = {**scope, "method": "GET", HEAD_KEY: True}
         # A body that is sent in chunks is cut off by the app, which would answer this one in plain text.
         app = problems.body_too_long() if exchange.body_bytes > problems.MAX_BODY_BYTES else self._app
-        scope[_FIELDS_KEY] = exchange.fields
+        exchange.stand_in(scope)
         try:
             if exchange.timeout is not None:
                 deadlines.take(exchange.timeout, max_seconds=self._max_deadline_seconds)
@@ -92,22 +78,25 @@ class RequestLayer:
         except asyncio.CancelledError:
             # The drain took too long, and uvicorn ends what is still in flight.
             if exchange.status == 0:
-                await problems.problem(503, "api_gateway is stopping")(scope, receive, exchange.send)
+                exchange.error = "api_gateway is stopping"
+                await problems.problem(503, exchange.error)(scope, receive, exchange.send)
         except BrokenOff as error:
             # uvicorn closes the connection of a response that was not completed.
+            exchange.error = error
             log.warning("http.broken_off", path=scope["path"][:MAX_LOGGED], error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
             await self._fail(error, exchange, scope, receive)
         finally:
             seconds = time.perf_counter() - started
             self._counts.served(method=method, path=scope["path"], status=exchange.status, seconds=seconds)
-            facts = scope.get(_FACTS_KEY, {})
-            if facts or self._request_log.wants(
+            if exchange.facts or self._request_log.wants(
                 request_id=exchange.request_id, failed=exchange.failed, seconds=seconds
             ):
-                _log(scope, exchange, seconds, facts)
+                _log(scope, exchange, seconds)
+            exchange.leave(scope)
 
     async def _fail(self, error: Exception, exchange: "_Exchange", scope: Scope, receive: Receive) -> None:
+        exchange.error = error
         answer = problems.of_error(error)
         if answer is None or exchange.status != 0:
             log.error("http.crashed", path=scope["path"][:MAX_LOGGED], exc_info=error)
@@ -115,7 +104,7 @@ class RequestLayer:
             await (answer or problems.problem(500))(scope, receive, exchange.send)
 
 
-class _Exchange:
+class _Exchange(RequestFacts):
     """One request and its response on its way out: its status, its own fields, and no body where HEAD asked."""
 
     def __init__(self, scope: Scope, send: Send, security_headers: SecurityHeaders, draining: asyncio.Event) -> None:
@@ -134,7 +123,7 @@ class _Exchange:
             elif name == _DEADLINE_HEADER:
                 self.timeout = value
         self.request_id = self.request_id or new_request_id()
-        self.fields = [(_HEADER, self.request_id.encode()), *security_headers.of(scope["path"])]
+        super().__init__([(_HEADER, self.request_id.encode()), *security_headers.of(scope["path"])])
 
     @property
     def failed(self) -> bool:
@@ -151,7 +140,7 @@ class _Exchange:
         await self._send(message)
 
 
-def _log(scope: MutableMapping[str, Any], exchange: _Exchange, seconds: float, facts: Mapping[str, Any]) -> None:
+def _log(scope: Scope, exchange: _Exchange, seconds: float) -> None:
     if scope["path"] in PROBED and not exchange.failed:
         return
     log.info(
@@ -161,5 +150,14 @@ def _log(scope: MutableMapping[str, Any], exchange: _Exchange, seconds: float, f
         query=scope["query_string"][:MAX_LOGGED].decode("ascii", "replace"),
         status=exchange.status,
         duration_ms=round(seconds * 1000, 3),
-        **facts,
+        **(exchange.facts or {}),
+        **(_why(exchange.error) if exchange.error else {}),
     )
+
+
+def _why(error: Exception | str) -> Mapping[str, Any]:
+    """The batch too that a request failed in: its attempts have lines of that id, here and in fibonacci_service."""
+    if isinstance(error, str):
+        return {"error": error}
+    batch_id = batch_of(error)
+    return {"error": problems.cause_of(error), **({"batch_id": batch_id} if batch_id else {})}

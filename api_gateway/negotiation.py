@@ -22,6 +22,7 @@ _PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({_TOKEN})=({_TOKEN}|{_QUOTED}))?")
 # `q=.2` is no weight by the grammar, but old Java clients send it in every request.
 _WEIGHT = re.compile(r"0?\.[0-9]{1,3}|0\.?|1(?:\.0{0,3})?")
 _ENTITY_TAG = re.compile(r'"[^"]*"')
+_WEAK_OR_STRONG = re.compile(r'(?:W/)?"[^"]*"')
 _RANGE = re.compile(r"([0-9]*)[ \t]*-[ \t]*([0-9]*)")
 
 #: Digits and JSON are ASCII, so a range that asks for one of these charsets gets what it asks for.
@@ -65,6 +66,11 @@ def choose_coding(accept_encoding: str | None, *, gzip_pays: bool) -> Coding | N
 def none_match(if_none_match: str, etag: str) -> bool:
     """Whether If-None-Match lets a request through: it names neither this entity tag, weak or strong, nor `*`."""
     return if_none_match.strip() != "*" and etag not in _ENTITY_TAG.findall(if_none_match)
+
+
+def some_match(if_match: str, etag: str) -> bool:
+    """Whether If-Match lets a request through: it names this entity tag, which a weak one is not, or `*`."""
+    return if_match.strip() == "*" or etag in _WEAK_OR_STRONG.findall(if_match)
 
 
 def range_holds(if_range: str | None, etag: str) -> bool:

@@ -9,9 +9,9 @@ from starlette.types import Receive, Scope
 
 from api_gateway.compression import Gzip
 from api_gateway.disconnection import while_connected
-from api_gateway.errors import RangeNotSatisfiable
+from api_gateway.errors import PreconditionFailed, RangeNotSatisfiable
 from api_gateway.fibonacci_client import FibonacciClient
-from api_gateway.negotiation import ByteRange, none_match, parse_range, range_holds
+from api_gateway.negotiation import ByteRange, none_match, parse_range, range_holds, some_match
 from api_gateway.representations import RawHeaders, Selected, select
 from api_gateway.streamed_response import StreamedResponse
 
@@ -23,13 +23,15 @@ WATCHED_ABOVE_N = 100_000
 #: What is hashed in less time than it takes to wake a thread.
 HASHED_INLINE_BYTES = 64 << 10
 
-_READ = frozenset({b"accept", b"accept-encoding", b"if-none-match", b"if-range", b"range"})
+_READ = frozenset({b"accept", b"accept-encoding", b"if-match", b"if-none-match", b"if-range", b"range"})
 
 
 async def respond(client: FibonacciClient, n: int, scope: Scope, receive: Receive) -> Response:
-    """Raises NotAcceptable, RangeNotSatisfiable and what the client raises."""
+    """Raises NotAcceptable, PreconditionFailed, RangeNotSatisfiable and what the client raises."""
     fields = _fields(scope)
     selected = select(n, accept=fields.get(b"accept", ""), accept_encoding=fields.get(b"accept-encoding"))
+    if b"if-match" in fields and not some_match(fields[b"if-match"], selected.etag):
+        raise PreconditionFailed("If-Match")
     if b"if-none-match" in fields and not none_match(fields[b"if-none-match"], selected.etag):
         return _RawResponse(304, selected.not_modified_headers())
     head = HEAD_KEY in scope

@@ -31,7 +31,7 @@ class NumberStream:
 
     async def open(self) -> None:
         """Awaits the first message, as long as the caller likes. Raises AioRpcError."""
-        first = await next_message(self._call, StreamFibResponse) or StreamFibResponse()
+        first = await next_message(self._call) or StreamFibResponse()
         if first.total_bytes < 1:
             raise ValueError(f"{self._service} announced no length of F({self._request.n})")
         self.total_bytes, self.sha256, self._piece = first.total_bytes, first.sha256, first.data
@@ -55,7 +55,7 @@ class NumberStream:
     async def _next_piece(self) -> bytes:
         try:
             async with asyncio.timeout(self._stall_seconds):
-                message = await next_message(self._call, StreamFibResponse)
+                message = await next_message(self._call)
         except TimeoutError:
             raise BrokenOff(self._service, f"nothing for {self._stall_seconds:g} s") from None
         except grpc.aio.AioRpcError as error:

@@ -18,13 +18,16 @@ from api_gateway.errors import (
     DeadlineExceeded,
     FieldErrors,
     NotAcceptable,
+    PreconditionFailed,
     RangeNotSatisfiable,
     RateLimited,
     ServiceUnavailable,
     TimeoutOutOfBounds,
     TooManyStreams,
+    UnsupportedMediaType,
     UpstreamError,
 )
+from api_gateway.request_facts import note_error
 from service_kit.request_id import current_request_id
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -32,6 +35,8 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
 #: Not of the standard; nginx's.
 CLIENT_CLOSED_REQUEST = 499
+#: The most that the log says of a cause.
+MAX_CAUSE = 300
 #: The longest name of an unknown parameter that is repeated to its sender.
 MAX_ECHO = 64
 #: The most fields at fault that one answer names.
@@ -105,6 +110,20 @@ def of_error(error: Exception) -> JSONResponse | None:
     return written(error) if written else None
 
 
+def cause_of(error: Exception) -> str:
+    """What the log says of an error: of one of a service, all that a client is not told. On one line, and not long."""
+    match error:
+        case UpstreamError():
+            text = f"{error.service} answered {error}"
+        case ServiceUnavailable() | DeadlineExceeded():
+            text = f"{error}: {error.cause}"
+        case RequestValidationError():  # whose own text repeats all that was sent
+            text = _told(_invalid_fields(error))
+        case _:
+            text = str(error) if type(error) in _PROBLEMS else f"{type(error).__name__}: {error}"
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text[:MAX_CAUSE])
+
+
 def install(app: FastAPI) -> None:
     """Makes every error of the app a problem, in its answers and in its OpenAPI document."""
     app.openapi = partial(_described, app.openapi)  # type: ignore[method-assign]
@@ -114,13 +133,22 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, partial(_refusal, app))
 
 
-async def _answer(written: Callable[[Any], JSONResponse], _request: Request, error: Exception) -> JSONResponse:
+async def _answer(written: Callable[[Any], JSONResponse], request: Request, error: Exception) -> JSONResponse:
+    note_error(request.scope, error)
     return written(error)
 
 
 def _invalid(error: RequestValidationError) -> JSONResponse:
-    fields = [_field_error(fault) for fault in error.errors()[:MAX_FIELDS]]
-    return problem(400, "; ".join(f"{field} {allowed}" for field, allowed in fields), fields=fields)
+    fields = _invalid_fields(error)
+    return problem(400, _told(fields), fields=fields)
+
+
+def _invalid_fields(error: RequestValidationError) -> FieldErrors:
+    return [_field_error(fault) for fault in error.errors()[:MAX_FIELDS]]
+
+
+def _told(fields: FieldErrors) -> str:
+    return "; ".join(f"{field} {allowed}" for field, allowed in fields)
 
 
 def _upstream(error: UpstreamError) -> JSONResponse:
@@ -136,6 +164,12 @@ def _timeout_out_of_bounds(error: TimeoutOutOfBounds) -> JSONResponse:
     return problem(400, f"{error.header} {allowed}", fields=[(error.header, allowed)])
 
 
+def _unsupported_media_type(error: UnsupportedMediaType) -> JSONResponse:
+    allowed = f"must be {error.offer}"
+    told = {error.told_in: error.offer}
+    return problem(415, f"{error.header} {allowed}", fields=[(error.header, allowed)], headers=told)
+
+
 _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     RequestValidationError: _invalid,
     UpstreamError: _upstream,
@@ -146,6 +180,8 @@ _PROBLEMS: dict[type[Exception], Callable[[Any], JSONResponse]] = {
     DeadlineExceeded: lambda error: problem(504, str(error)),
     ClientGone: lambda _: problem(CLIENT_CLOSED_REQUEST),  # for the log line: nobody reads it
     NotAcceptable: lambda error: problem(406, str(error), headers={"Vary": error.header}),
+    PreconditionFailed: lambda error: problem(412, str(error)),
+    UnsupportedMediaType: _unsupported_media_type,
     RangeNotSatisfiable: lambda error: problem(
         416, str(error), headers={"Content-Range": f"bytes */{error.total_bytes}"}
     ),

@@ -42,6 +42,31 @@ def plain_integer(least: int, most: int) -> Callable[[object], int]:
     return read
 
 
+def plain_index(least: int = 0) -> Callable[[object], int]:
+    """Reads a number like `plain_integer`. How large it may be a service says, whose bound is below that of int32."""
+
+    def read(text: object) -> int:
+        number = _int32(text) if isinstance(text, str) and _NUMERAL.fullmatch(text) else -1
+        if number < least:
+            allowed = "must be a whole number, {least} or more, in plain digits"
+            raise PydanticCustomError("plain_index", allowed, {"least": least})
+        return answerable(number)
+
+    return read
+
+
+def _int32(digits: str) -> int:
+    """The number, or one that is beyond int32 too."""
+    return int(digits) if len(digits) <= len(str(INT32_MAX)) else INT32_MAX + 1
+
+
+def answerable(number: int) -> int:
+    """Lets pass what a service can be asked."""
+    if number > INT32_MAX:
+        raise PydanticCustomError("too_large", "is too large to be answered")
+    return number
+
+
 def plain_numeral(max_digits: int, *, positive: bool = False) -> Callable[[str], str]:
     """Lets ASCII digits pass as the text that they are."""
 
@@ -90,23 +115,22 @@ def page_token(text: str) -> str:
 
 def json_index(number: object) -> int:
     """Reads a number of a JSON document, in which 10.0 and true are none."""
-    if type(number) is not int or not 0 <= number <= INT32_MAX:
-        raise PydanticCustomError("json_index", "must be a whole number from 0 to {most}", {"most": INT32_MAX})
-    return number
+    if type(number) is not int or number < 0:
+        raise PydanticCustomError("json_index", "must be a whole number, 0 or more")
+    return answerable(number)
 
 
 def batch_of(items: object) -> list[object]:
     """A list of as many items as a batch may have."""
     if not isinstance(items, list):
-        allowed = "must be a JSON list of whole numbers from 0 to {most}"
-        raise PydanticCustomError("no_list", allowed, {"most": INT32_MAX})
+        raise PydanticCustomError("no_list", "must be a JSON list of whole numbers, 0 or more")
     if not 1 <= len(items) <= MAX_BATCH_ITEMS:
         allowed = "must have from 1 to {most} items, not {count}"
         raise PydanticCustomError("batch_size", allowed, {"most": MAX_BATCH_ITEMS, "count": len(items)})
     return items
 
 
-Index = Annotated[int, Field(ge=0, le=INT32_MAX), BeforeValidator(plain_integer(0, INT32_MAX))]
+Index = Annotated[int, Field(ge=0, le=INT32_MAX), BeforeValidator(plain_index())]
 BodyIndex = Annotated[int, Field(ge=0, le=INT32_MAX), BeforeValidator(json_index)]
 Indices = Annotated[list[Index], Field(min_length=1, max_length=MAX_BATCH_ITEMS), BeforeValidator(batch_of)]
 BodyIndices = Annotated[list[BodyIndex], Field(min_length=1, max_length=MAX_BATCH_ITEMS), BeforeValidator(batch_of)]
@@ -137,7 +161,7 @@ class RangeQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     start: Index = Field(0, description="The first index.")
-    count: Annotated[int, Field(ge=1, le=INT32_MAX), BeforeValidator(plain_integer(1, INT32_MAX))] = Field(
+    count: Annotated[int, Field(ge=1, le=INT32_MAX), BeforeValidator(plain_index(1))] = Field(
         description="How many numbers. fibonacci_service sets the largest index that a range may reach."
     )
 

@@ -29,7 +29,7 @@ class RangeStream:
 
     async def open(self) -> None:
         """Awaits the first message, as long as the caller likes. Raises AioRpcError."""
-        first = await next_message(self._call, StreamRangeResponse)
+        first = await next_message(self._call)
         if first is None:
             raise ValueError(f"{self._service} sent no numbers of a range")
         self._first = first
@@ -51,7 +51,7 @@ class RangeStream:
     async def _next(self) -> StreamRangeResponse | None:
         try:
             async with asyncio.timeout(self._stall_seconds):
-                return await next_message(self._call, StreamRangeResponse)
+                return await next_message(self._call)
         except TimeoutError:
             raise BrokenOff(self._service, f"nothing for {self._stall_seconds:g} s") from None
         except grpc.aio.AioRpcError as error:

@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_gateway.errors import RateLimited
 from api_gateway.http_counts import HttpCounts
-from api_gateway.middleware import PROBED, add_fields
+from api_gateway.middleware import PROBED
 from api_gateway.rates import rate_name
+from api_gateway.request_facts import add_fields
 
 
 class RateLimitLayer:

@@ -9,6 +9,7 @@ import grpc
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from api_gateway import deadlines
 from api_gateway.deadlines import current_deadline
 from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, UpstreamError
 from api_gateway.retry_budget import RetryBudget
@@ -18,18 +19,24 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+#: The ends of an attempt that do not say that a server was there.
+_NO_ANSWER = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 #: Attempts that reached a server: calls wait for the connection, so one that is down uses up none.
 MAX_ATTEMPTS = 5
 
 
 class Caller:
-    """Calls one service: waits for it, retries when it is UNAVAILABLE, and gives up at the deadline."""
+    """Calls one service: waits for it, retries when it is UNAVAILABLE, and gives up at the deadline.
+
+    The log tells once that there is no connection to it, and once that it answers again.
+    """
 
     def __init__(self, *, service: str, channel: grpc.aio.Channel, deadline_seconds: float) -> None:
         self.service = service
         self._channel = channel
         self.deadline_seconds = deadline_seconds
         self._budget = RetryBudget()
+        self._unreachable = False
         #: By service and status code.
         self.attempts = Histograms()
         self.retries = 0
@@ -42,25 +49,27 @@ class Caller:
         ServiceUnavailable or DeadlineExceeded.
         """
         now = asyncio.get_running_loop().time()
-        deadline = deadline or current_deadline.get() or now + self.deadline_seconds
+        by_client = current_deadline.get() if deadline is None else None
+        deadline = deadline or by_client or now + self.deadline_seconds
         if deadline <= now:
-            raise self.late()
+            raise self.late(by_client=by_client is not None)
         self._budget.add_call()
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._with_retries(attempt, deadline)
         except TimeoutError:
-            raise self.late() from None
+            raise self.late(by_client=by_client is not None) from None
         except UpstreamError as error:
+            error.service = self.service
             if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise self.late() from error
+                raise self.late(by_client=by_client is not None, answer=error) from error
             if error.code is grpc.StatusCode.UNAVAILABLE:
-                raise ServiceUnavailable(self.service) from error
+                raise ServiceUnavailable(self.service, str(error)) from error
             raise
 
     def connected(self) -> bool:
         """Whether a server can be reached now; asks an idle channel to connect."""
-        return self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+        return self._state() is grpc.ChannelConnectivity.READY
 
     async def _with_retries(self, attempt: Callable[[float], Awaitable[T]], deadline: float) -> T:
         # Entering tenacity costs 25 us, about as much as the rest of a request, so the first attempt goes without.
@@ -100,6 +109,9 @@ class Caller:
             return answer
         finally:
             self.attempts.observe((self.service, code.name), time.perf_counter() - started)
+            if self._unreachable and code not in _NO_ANSWER:
+                self._unreachable = False
+                log.info("callee.reachable", callee=self.service)
 
     def _may_retry(self, error: BaseException) -> bool:
         if not _is_unavailable(error):
@@ -110,9 +122,26 @@ class Caller:
             return False
         return True
 
-    def late(self) -> ServiceUnavailable | DeadlineExceeded:
-        """What to say when the deadline has passed."""
-        return DeadlineExceeded(self.service) if self.connected() else ServiceUnavailable(self.service)
+    def late(
+        self, *, by_client: bool = False, answer: UpstreamError | None = None
+    ) -> ServiceUnavailable | DeadlineExceeded:
+        """What to say when the deadline has passed, which the client may have set, or the service says that it has."""
+        allowed = f"{deadlines.HEADER} of the request" if by_client else f"the {self.deadline_seconds:g} s of a call"
+        cause = f"{answer}, within {allowed}" if answer else f"no answer within {allowed}"
+        if self.connected():
+            return DeadlineExceeded(self.service, cause)
+        # To connect may take longer than a client waits, and that is no outage.
+        if not by_client or self._state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            self._tell_unreachable()
+        return ServiceUnavailable(self.service, f"no connection, and {cause}")
+
+    def _tell_unreachable(self) -> None:
+        if not self._unreachable:
+            self._unreachable = True
+            log.warning("callee.unreachable", callee=self.service)
+
+    def _state(self) -> grpc.ChannelConnectivity:
+        return self._channel.get_state(try_to_connect=True)
 
     def _log_retry(self, state: RetryCallState) -> None:
         self.retries += 1

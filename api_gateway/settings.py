@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from api_gateway.client_addresses import parse_networks
-from api_gateway.cross_origin import parse_origins
+from api_gateway.origins import parse_origins
 from api_gateway.rates import parse_rates
 from service_kit.faults import FaultSettings
 from service_kit.setting_rules import needs, read_by

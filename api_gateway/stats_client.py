@@ -96,7 +96,7 @@ class StatsClient:
             with self.breaker.call(telling=current_deadline.get() is None):
                 return await self.caller.call(attempt)
         except DeadlineExceeded as error:
-            raise ServiceUnavailable(error.service) from error
+            raise ServiceUnavailable(error.service, error.cause) from error
 
     def connected(self) -> bool:
         return self.caller.connected()

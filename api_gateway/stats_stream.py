@@ -35,7 +35,7 @@ class StatsStream:
 
     async def open(self) -> None:
         """Awaits the first message, as long as the caller likes. Raises AioRpcError or UpstreamError."""
-        first = await next_message(self._call, WatchStatsResponse)
+        first = await next_message(self._call)
         if first is None:  # a service that stops ends its streams
             raise UpstreamError(grpc.StatusCode.UNAVAILABLE, "the stream ended before it began")
         self._first = first
@@ -73,7 +73,7 @@ class StatsStream:
     async def _next(self) -> WatchStatsResponse | None:
         """The next message; None where the service has ended it or is gone. The reader need not know: it reconnects."""
         try:
-            return await next_message(self._call, WatchStatsResponse)
+            return await next_message(self._call)
         except grpc.aio.AioRpcError as error:
             log.info("watch.ended", callee=self._service, error=f"{error.code().name}: {error.details()}")
             return None

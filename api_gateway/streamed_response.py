@@ -1,14 +1,12 @@
 """Sends a large number as it arrives, and stops when the client goes away."""
 
-import contextlib
-
 import grpc
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from api_gateway.compression import Gzip
-from api_gateway.disconnection import while_connected
-from api_gateway.errors import ClientGone, RangeNotSatisfiable, UpstreamError
+from api_gateway.disconnection import send_while_connected
+from api_gateway.errors import RangeNotSatisfiable, UpstreamError
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.negotiation import ByteRange
 from api_gateway.number_stream import NumberStream
@@ -29,8 +27,7 @@ class StreamedResponse(Response):
         self._head = head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with contextlib.suppress(ClientGone):
-            await while_connected(receive, self._send(send))
+        await send_while_connected(scope, receive, self._send(send))
 
     async def _send(self, send: Send) -> None:
         stream = await self._open()

@@ -1,25 +1,19 @@
 """A span around every HTTP request, begun where the caller's traceparent says."""
 
-from collections.abc import Iterable, Mapping
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api_gateway.http_counts import Reason, RouteTemplates
+from api_gateway.http_counts import RouteTemplates
+from api_gateway.http_spans import method_name, method_of, offered_context
 from api_gateway.middleware import PROBED
 from api_gateway.problems import CLIENT_CLOSED_REQUEST
 from service_kit.request_id import current_request_id
 from service_kit.spans import Attributes, Span, attribute
-from service_kit.trace_context import TraceContext, context_of
-from service_kit.traces import Active, Tracer, current_span
+from service_kit.traces import Tracer, current_span
 
 #: The most of a path or query that is exported.
 MAX_TEXT = 200
-_METHODS = frozenset(HTTPMethod)
-#: What OpenTelemetry has for a method that is none of those, as an attribute and in the name of a span.
-_OTHER, _UNKNOWN = "_OTHER", "HTTP"
-_TRACE_FIELDS = frozenset({b"traceparent", b"tracestate"})
-Headers = Iterable[tuple[bytes, bytes]]
 
 
 class TraceLayer:
@@ -34,7 +28,7 @@ class TraceLayer:
         if scope["type"] != "http" or scope["path"] in PROBED:
             await self._app(scope, receive, send)
             return
-        span = self._tracer.begin(_method_name(scope), "server", parent=_offered(scope["headers"]))
+        span = self._tracer.begin(method_name(scope), "server", parent=offered_context(scope["headers"]))
         # Each request has a task of its own, so nothing needs to be set back.
         current_span.set(span)
         exchange = _Exchange(receive, send)
@@ -56,7 +50,7 @@ class TraceLayer:
 
     def _described(self, span: Span, scope: Scope, status: int, request_id: str) -> Attributes:
         attributes: dict[str, str | int] = {
-            "http.request.method": _method(scope),
+            "http.request.method": method_of(scope),
             "url.scheme": scope["scheme"],
             "url.path": scope["path"][:MAX_TEXT],
             "network.protocol.version": scope["http_version"],
@@ -70,22 +64,6 @@ class TraceLayer:
             attributes["http.route"] = route
             span.name = f"{span.name} {route}"
         return attributes
-
-
-def refused_span(tracer: Tracer, headers: Headers, *, reason: Reason, status: int, seconds: float) -> Active:
-    """Of a request that came to no layer, from when its connection was free for it `seconds` ago.
-
-    Its head may be incomplete, so it has no method and no path.
-    """
-    span = tracer.begin(_UNKNOWN, "server", parent=_offered(headers))
-    span.start_ns -= int(seconds * 1e9)
-    span.attributes |= {
-        "http.request.method": _OTHER,
-        "http.response.status_code": status,
-        attribute("refused"): reason,
-        attribute("request_id"): current_request_id.get(),
-    }
-    return Active(span)
 
 
 class _Exchange:
@@ -115,18 +93,3 @@ class _Exchange:
         elif message["type"] == "http.response.body" and not message.get("more_body"):
             self.complete = True
         await self._send(message)
-
-
-def _offered(headers: Headers) -> TraceContext | None:
-    fields = [(name.decode(), value.decode("latin-1")) for name, value in headers if name in _TRACE_FIELDS]
-    return context_of(fields) if fields else None
-
-
-def _method(scope: Mapping[str, str]) -> str:
-    """One of those that there are, for names of spans must not be without number."""
-    method = scope["method"]
-    return method if method in _METHODS else _OTHER
-
-
-def _method_name(scope: Mapping[str, str]) -> str:
-    return scope["method"] if scope["method"] in _METHODS else _UNKNOWN

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -11,16 +11,18 @@ import structlog
 from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
-from fibonacci_service.causes import recording_observers
+from fibonacci_service.contract import SERVICE_NAME, STATUS_TABLE
 from fibonacci_service.exchange import Exchange
 from fibonacci_service.item_log import ItemLog
 from fibonacci_service.metrics import ObservationCounts, register
+from fibonacci_service.observations import Observer
 from fibonacci_service.ranges import RangeReader
-from fibonacci_service.servicer import SERVICE_NAME, STATUS_TABLE, FibonacciServicer
+from fibonacci_service.record_causes import recording_observers
+from fibonacci_service.servicer import FibonacciServicer
 from fibonacci_service.settings import Settings
 from fibonacci_service.stats_recorder import StatsRecorder
-from fibonacci_service.values import ValueWorkers
-from fibonacci_service.workers import WorkerPool
+from fibonacci_service.value_workers import ValueWorkers
+from fibonacci_service.worker_pool import WorkerPool
 from service_kit.admission import Admission
 from service_kit.fault_interceptor import FaultInterceptor, fault_statuses
 from service_kit.faults import fault_injector
@@ -33,7 +35,8 @@ from service_kit.metrics_server import serving_metrics
 from service_kit.pb.fibonacci.fib_pb2_grpc import add_FibonacciServicer_to_server
 from service_kit.rpc_metrics import register_rpc
 from service_kit.tls import calling_tls, listening_tls
-from service_kit.trace_interceptors import client_interceptors, server_interceptors
+from service_kit.trace_interceptors import server_interceptors
+from service_kit.traced_channel import traced_channel
 from service_kit.traces import Tracer
 from service_kit.tracing import tracing
 
@@ -46,7 +49,7 @@ MAX_REQUEST_BYTES = 128 << 10
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[int]:
     """Serves until it is left, and yields the port. On leaving it drains, then sends the last records."""
-    request_log = RequestLog(policy=settings.log_requests)
+    request_log, admission = RequestLog(policy=settings.log_requests), _admission(settings)
     async with (
         tracing("fibonacci_service") as tracer,
         listening_tls(settings) as certificates,
@@ -55,31 +58,19 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         _workers(settings) as pool,
     ):
         cache, observed = MemoryCache(max_bytes=settings.cache_bytes), ObservationCounts()
-        observers = [*recording_observers(recorder, tracer), observed]
-        calculator = Calculator(
-            cache=cache, workers=ValueWorkers(pool=pool), max_index=settings.max_n, observers=observers
-        )
-        item_log = ItemLog(request_log=request_log)
-        admission = _admission(settings)
-        servicer = FibonacciServicer(
-            calculator=calculator,
-            exchange=Exchange(
-                calculator=calculator,
-                admission=admission,
-                status_table=STATUS_TABLE,
-                item_log=item_log,
-                tracer=tracer,
-            ),
-            ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
-            appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
+        servicer = _servicer(
+            settings,
+            cache=cache,
+            pool=pool,
             recorder=recorder,
-            item_log=item_log,
+            observers=[*recording_observers(recorder, tracer), observed],
+            admission=admission,
+            item_log=ItemLog(request_log=request_log),
+            tracer=tracer,
         )
         interceptor = _interceptor(settings, request_log, admission)
         metrics = Metrics(service="fibonacci_service")
-        register_rpc(
-            metrics, interceptor=interceptor, admission=admission, shed={"long_computations": pool.backlog.refusals}
-        )
+        register_rpc(metrics, interceptor=interceptor, admission=admission, shed=[pool.backlog.refusals])
         register(metrics, observed=observed, cache=cache, pool=pool, recorder=recorder)
         async with (
             serving_metrics(settings, metrics) as metrics_port,
@@ -96,6 +87,29 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         ):
             log.info("metrics.started", host=settings.metrics_host, port=metrics_port)
             yield port
+
+
+def _servicer(
+    settings: Settings,
+    *,
+    cache: MemoryCache,
+    pool: WorkerPool,
+    recorder: StatsRecorder,
+    observers: Sequence[Observer],
+    admission: Admission,
+    item_log: ItemLog,
+    tracer: Tracer | None,
+) -> FibonacciServicer:
+    workers = ValueWorkers(pool=pool)
+    calculator = Calculator(cache=cache, workers=workers, max_index=settings.max_n, observers=observers)
+    return FibonacciServicer(
+        calculator=calculator,
+        exchange=Exchange(calculator=calculator, admission=admission, item_log=item_log, tracer=tracer),
+        ranges=RangeReader(pool=pool, max_index=settings.range_max_n, observers=observers),
+        appraiser=Appraiser(pool=pool, max_index=settings.max_n, observers=observers),
+        recorder=recorder,
+        item_log=item_log,
+    )
 
 
 def _admission(settings: Settings) -> Admission:
@@ -122,13 +136,11 @@ def fault_interceptors(settings: Settings) -> list[FaultInterceptor]:
     return [FaultInterceptor(injector=injector, spared=spared)] if injector else []
 
 
-def _channel(settings: Settings, tracer: Tracer | None) -> grpc.aio.Channel:
-    return open_channel(
-        settings.stats_target,
-        leave_out_not_serving=False,
-        tls=calling_tls(settings, "stats"),
-        interceptors=client_interceptors(tracer),
-    )
+@asynccontextmanager
+async def _channel(settings: Settings, tracer: Tracer | None) -> AsyncIterator[grpc.aio.Channel]:
+    tls = calling_tls(settings, "stats")
+    async with open_channel(settings.stats_target, leave_out_not_serving=False, tls=tls) as channel:
+        yield traced_channel(channel, tracer)
 
 
 def _recorder(settings: Settings, channel: grpc.aio.Channel, tracer: Tracer | None) -> StatsRecorder:

@@ -11,8 +11,7 @@ from fibonacci_service.numerals import parse_numeral
 from fibonacci_service.observations import Observer, Operation
 from fibonacci_service.price import Price
 from fibonacci_service.sequence import residue
-from fibonacci_service.workers import WorkerPool
-from service_kit.admission import step_aside
+from fibonacci_service.worker_pool import WorkerPool
 
 RESIDUE_MAX_DIGITS = 1_000
 DESCRIBE_MAX_DIGITS = 100
@@ -60,7 +59,7 @@ class Appraiser:
         if bits <= INLINE_MAX_BITS:
             answer = str(residue(index, divisor))
         else:
-            self._step_aside()
+            self._pool.step_aside()
             digits, _ = await self._pool.whole("residue", seconds=bits * _SECONDS_PER_SQUARE_BIT, n=n, modulus=modulus)
             answer = digits.decode()
         self._observe(Operation.RESIDUE)
@@ -78,17 +77,13 @@ class Appraiser:
     async def price(self) -> Price:
         """Measures when there is no price yet, once for all who wait. Raises WorkersBusy or WorkerLost."""
         if self._price is None:
-            self._step_aside()
+            self._pool.step_aside()
             self._price, _ = await self._measurements.join("price", self._measured)
         return self._price
 
     async def _measured(self) -> Price:
         points, _ = await self._pool.whole("measure", seconds=_MEASUREMENT_SECONDS)
         return Price(tuple((n, seconds) for n, seconds in json.loads(points)))
-
-    def _step_aside(self) -> None:
-        if not step_aside():
-            raise self._pool.backlog.refusal()
 
     def _observe(self, operation: Operation) -> None:
         for observer in self._observers:

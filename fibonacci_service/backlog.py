@@ -36,11 +36,11 @@ class Backlog:
         self._at_work: set[_Task] = set()
         # As if one task of a second had been exactly as quick as predicted: a few short ones change little.
         self._predicted_seconds = self._taken_seconds = 1.0
-        self.refusals = RefusalLog("overload.refused", refused="long computations")
+        self.refusals = RefusalLog("overload.refused", refused="long_computations")
 
     def check(self) -> None:
         """Raises WorkersBusy where no further task may wait."""
-        if self._seconds(self._waiting_ns) >= self._max_seconds:
+        if self._queue_seconds >= self._max_seconds:
             raise self.refusal()
 
     def refusal(self) -> WorkersBusy:
@@ -63,7 +63,7 @@ class Backlog:
         """How long a further task is predicted to wait."""
         now = time.monotonic()
         left = sum(max(0.0, task.ends_at - now) for task in self._at_work)
-        return self._seconds(self._waiting_ns) + left / self._size
+        return self._queue_seconds + left / self._size
 
     @contextlib.contextmanager
     def waiting(self, seconds: float) -> Iterator[None]:
@@ -91,9 +91,10 @@ class Backlog:
         self._predicted_seconds = _KEPT * self._predicted_seconds + predicted_seconds
         self._taken_seconds = _KEPT * self._taken_seconds + taken_seconds
 
-    def _seconds(self, waiting_ns: int) -> float:
+    @property
+    def _queue_seconds(self) -> float:
         """How long all workers together take for what waits."""
-        return waiting_ns / 1e9 * self._pace / self._size
+        return self._waiting_ns / 1e9 * self._pace / self._size
 
     @property
     def _pace(self) -> float:

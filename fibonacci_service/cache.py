@@ -1,12 +1,11 @@
 """A cache whose bound is memory, because its values are from one byte to megabytes long."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from cachetools import LRUCache
 
-from fibonacci_service.errors import SliceOutOfRange
 from fibonacci_service.sequence import Encoding
+from fibonacci_service.values import EncodedValue
 
 Key = tuple[int, Encoding]
 
@@ -16,23 +15,6 @@ ENTRY_OVERHEAD_BYTES = 520
 SMALL_VALUE_BYTES = 16 << 10
 #: The share of the memory that only small values may use.
 SMALL_SHARE = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedValue:
-    """A number as it is sent, and the SHA-256 of those bytes."""
-
-    data: bytes
-    sha256: bytes
-
-    def slice(self, offset: int, length: int) -> tuple[int, int]:
-        """The bounds of `length` bytes from `offset` on, or of the rest where length is 0. Raises SliceOutOfRange."""
-        total = len(self.data)
-        if not 0 <= offset < total:
-            raise SliceOutOfRange("offset", offset, total - 1)
-        if length < 0:
-            raise SliceOutOfRange("length", length, total)
-        return offset, min(total, offset + length) if length else total
 
 
 class ValueCache(Protocol):

@@ -1,4 +1,4 @@
-"""Answers requests for numbers: limits, cache, one computation for all who ask, and the fact that it leaves."""
+"""Answers requests for numbers: limits, cache, one computation for all who ask, and who is told of it."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from fibonacci_service.cache import EncodedValue, Key, ValueCache
+from fibonacci_service.cache import Key, ValueCache
 from fibonacci_service.errors import (
     BatchTooLarge,
     EncodingNeeded,
@@ -18,8 +18,8 @@ from fibonacci_service.errors import (
 from fibonacci_service.flights import Flights
 from fibonacci_service.observations import Computation, Failure, Observer, Origin, failure_kind
 from fibonacci_service.sequence import INT64_MAX_INDEX, Encoding, predicted_bytes
-from fibonacci_service.values import INLINE_MAX_INDEX, ValueWorkers, encoded_value
-from service_kit.admission import step_aside
+from fibonacci_service.value_workers import ValueWorkers
+from fibonacci_service.values import INLINE_MAX_INDEX, EncodedValue, encoded_value
 
 MAX_BATCH_ITEMS = 1_000
 MAX_BATCH_BYTES = 1 << 20
@@ -60,7 +60,9 @@ class Calculator:
     async def compute_each(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
         """Answers every request in order; one that is refused or fails leaves its error in its place.
 
-        Equal requests share one outcome. Raises BatchTooLarge before anything is computed.
+        Equal requests share one outcome. Raises BatchTooLarge before anything is computed. Where it is cancelled, or
+        raises for a defect, each request is observed once all the same: what was begun by who computes it, the rest
+        by `_abandon`.
         """
         self._check_batch(requests)
         distinct = list(dict.fromkeys(requests))
@@ -71,7 +73,7 @@ class Calculator:
         try:
             outcomes = dict(zip(distinct, await self._outcomes(distinct), strict=True))
         except (Exception, asyncio.CancelledError) as error:
-            self._abandon(repeats.elements(), error)
+            self._abandon(repeats.elements(), error)  # not the distinct ones: of these `_outcomes` has told
             raise
         for request, times in repeats.items():
             self._observe_repeats(outcomes[request], request, times)
@@ -79,10 +81,16 @@ class Calculator:
 
     async def _outcomes(self, requests: Sequence[Request]) -> list[Computation | FibonacciError]:
         outcomes = await self._quick_outcomes(requests)
-        dear = [position for position, outcome in enumerate(outcomes) if outcome is None]
-        later = await asyncio.gather(*(self._outcome_in_workers(*requests[position]) for position in dear))
-        for position, outcome in zip(dear, later, strict=True):
-            outcomes[position] = outcome
+        not_begun = {position: requests[position] for position, outcome in enumerate(outcomes) if outcome is None}
+
+        async def begin(position: int) -> None:
+            outcomes[position] = await self._outcome_in_workers(*not_begun.pop(position))
+
+        try:
+            await asyncio.gather(*map(begin, tuple(not_begun)))
+        except asyncio.CancelledError as error:
+            self._abandon(not_begun.values(), error)  # a task that is cancelled before its first turn never runs
+            raise
         return [outcome for outcome in outcomes if outcome is not None]
 
     async def _quick_outcomes(self, requests: Sequence[Request]) -> list[Computation | FibonacciError | None]:
@@ -95,6 +103,7 @@ class Calculator:
                 if n > GIVE_WAY_INDEX:
                     await asyncio.sleep(0)
         except (Exception, asyncio.CancelledError) as error:
+            # Not those with an outcome, and not the one that raised, which is in neither.
             dear = (request for request, outcome in zip(requests, outcomes, strict=False) if outcome is None)
             self._abandon([*dear, *untried], error)
             raise
@@ -148,8 +157,7 @@ class Calculator:
 
     async def _join(self, key: Key) -> tuple[EncodedValue, bool]:
         """The value, and whether its computation was under way already."""
-        if not step_aside():
-            raise self._workers.busy()
+        self._workers.step_aside()
         return await self._flights.join(key, lambda: self._compute_and_keep(key))
 
     async def _compute_and_keep(self, key: Key) -> EncodedValue:
@@ -179,7 +187,7 @@ class Calculator:
             observer.record_failure(failure)
 
     def _abandon(self, requests: Iterable[Request], error: BaseException) -> None:
-        """Tells of the requests that a batch never came to, but for those that it would have refused."""
+        """Observes as failed what a batch never came to compute, but for those that it would have refused."""
         for n, encoding in requests:
             with contextlib.suppress(FibonacciError):
                 self._check(n, encoding)

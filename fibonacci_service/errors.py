@@ -63,13 +63,13 @@ class CountTooSmall(FibonacciError):
 
 
 class RangeTooHigh(FibonacciError):
-    """A range that ends above the largest index of a range."""
+    """A range that ends above the largest index of a range. Its start is at fault where that is above it already."""
 
     reason = "RANGE_TOO_HIGH"
-    field = "count"
 
-    def __init__(self, end: int, limit: int) -> None:
+    def __init__(self, end: int, limit: int, *, field: str = "count") -> None:
         super().__init__(f"a range must end at n = {limit} at most, not at {end}")
+        self.field = field
         self.end = end
         self.limit = limit
 

@@ -1,4 +1,4 @@
-"""Answers batches in columns, each once however often it is sent."""
+"""Answers the batches of ExchangeFib, each once however often it is sent."""
 
 from collections.abc import Sequence
 
@@ -7,19 +7,20 @@ from cachetools import LRUCache
 from google.rpc.status_pb2 import Status
 
 from fibonacci_service.calculator import Calculator
+from fibonacci_service.contract import SERVICE_NAME, STATUS_TABLE
 from fibonacci_service.errors import ColumnsDiffer, FibonacciError
 from fibonacci_service.item_log import ItemLog
 from fibonacci_service.observations import Computation
 from service_kit.admission import Admission, Overloaded
 from service_kit.interceptors import OWN_ERRORS
 from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest, ExchangeFibResponse
-from service_kit.rpc_status import StatusTable, status_of
+from service_kit.rpc_status import status_of
 from service_kit.spans import attribute
 from service_kit.trace_context import parse_context
 from service_kit.trace_interceptors import describe_rpc
 from service_kit.traces import Active, Tracer
 
-METHOD = "fibonacci.Fibonacci/ExchangeFib"
+METHOD = f"{SERVICE_NAME}/ExchangeFib"
 #: The sources whose last answer is kept. A gateway has two, and the answer to its largest batch takes 54 kB.
 MAX_SOURCES = 256
 
@@ -32,13 +33,11 @@ class Exchange:
         *,
         calculator: Calculator,
         admission: Admission,
-        status_table: StatusTable,
         item_log: ItemLog,
         tracer: Tracer | None = None,
     ) -> None:
         self._calculator = calculator
         self._admission = admission
-        self._status_table = status_table
         self._item_log = item_log
         self._tracer = tracer
         self._last: LRUCache[str, ExchangeFibResponse] = LRUCache(MAX_SOURCES)
@@ -87,7 +86,7 @@ class Exchange:
         if not all(values):
             for position, outcome in enumerate(outcomes):
                 if isinstance(outcome, FibonacciError):
-                    response.errors[position].CopyFrom(status_of(outcome, self._status_table))
+                    response.errors[position].CopyFrom(status_of(outcome, STATUS_TABLE))
         return response
 
 

@@ -10,7 +10,7 @@ MAX_DATA_BYTES = 256 << 10
 
 
 class Kind(enum.IntEnum):
-    """A task is one TASK frame, and a DATA frame where it has an operand; an answer is DATA frames and then END."""
+    """A task is one TASK frame; an answer is DATA frames and then END."""
 
     TASK = 1
     DATA = 2

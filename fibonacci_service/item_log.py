@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from fibonacci_service.errors import FibonacciError
+from fibonacci_service.errors import FibonacciError, WorkerLost
 from fibonacci_service.observations import Computation
 from service_kit.logs import RequestLog
 from service_kit.request_id import accept_request_id
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class ItemLog:
-    """One line an item, for each has a request id of its own; a refusal is its caller's fault and no failure."""
+    """One line an item, for each has a request id of its own. A refusal is its caller's fault and no failure."""
 
     def __init__(self, *, request_log: RequestLog) -> None:
         self._request_log = request_log
@@ -22,7 +22,7 @@ class ItemLog:
         self, indices: Iterable[int], request_ids: Iterable[str], outcomes: Sequence[Computation | FibonacciError]
     ) -> None:
         # By default no item of a batch has a line, and looking at each would cost as much as computing it.
-        if self._request_log.passes_over_quick and not any(map(_is_dear, outcomes)):
+        if self._request_log.passes_over_quick and not any(map(_has_line, outcomes)):
             return
         for n, request_id, outcome in zip(indices, request_ids, outcomes, strict=True):
             self._log_item(n, accept_request_id(request_id), outcome)
@@ -34,9 +34,10 @@ class ItemLog:
                 seconds, facts = outcome.duration_ns / 1e9, {"cached": outcome.cached}
             case FibonacciError():
                 seconds, facts = 0.0, {"error": str(outcome)}
-        if self._request_log.wants(request_id=request_id, failed=False, seconds=seconds, dear=_is_dear(outcome)):
+        if self._request_log.wants(request_id=request_id, failed=False, seconds=seconds, dear=_has_line(outcome)):
             log.info("item.served", request_id=request_id, n=n, duration_ms=round(seconds * 1000, 3), **facts)
 
 
-def _is_dear(outcome: Computation | FibonacciError) -> bool:
-    return isinstance(outcome, Computation) and outcome.dear
+def _has_line(outcome: Computation | FibonacciError) -> bool:
+    """Under every policy: what was dear, and what lost its worker."""
+    return outcome.dear if isinstance(outcome, Computation) else isinstance(outcome, WorkerLost)

@@ -5,7 +5,7 @@ from typing import get_args
 from fibonacci_service.cache import MemoryCache
 from fibonacci_service.observations import Computation, Failure, FailureKind, Observer, Operation, Origin
 from fibonacci_service.stats_recorder import StatsRecorder
-from fibonacci_service.workers import WorkerPool
+from fibonacci_service.worker_pool import WorkerPool
 from service_kit.metrics import Metrics
 
 

@@ -5,9 +5,9 @@ import enum
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from fibonacci_service.cache import EncodedValue
 from fibonacci_service.errors import WorkerLost, WorkersBusy
 from fibonacci_service.sequence import INT64_MAX_INDEX, SMALL
+from fibonacci_service.values import EncodedValue
 
 #: An answer that took longer has its line in the log under every policy.
 DEAR_NS = 1_000_000

@@ -49,10 +49,10 @@ REFERENCE = Price(((1_000, 1.04e-6), (10_000, 1.15e-5), (100_000, 3.2e-4), (1_00
 
 def measure() -> tuple[Point, ...]:
     """The points of this machine, in about 35 ms. Time in which it waits for a processor does not count."""
-    return tuple((n, min(_seconds(n) for _ in range(TRIES))) for n in MEASURED_INDICES)
+    return tuple((n, min(_measured_seconds(n) for _ in range(TRIES))) for n in MEASURED_INDICES)
 
 
-def _seconds(n: int) -> float:
+def _measured_seconds(n: int) -> float:
     repeats = max(1, TRY_INDEX // n)
     started = time.process_time()
     for _ in range(repeats):

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from fibonacci_service.errors import CountTooSmall, IndexNegative, RangeTooHigh, WorkerLost
 from fibonacci_service.observations import Observer, Operation
 from fibonacci_service.sequence import Encoding, decimal_terms, predicted_bytes
-from fibonacci_service.workers import WorkerPool
+from fibonacci_service.worker_pool import WorkerPool
 
 #: A slice takes about this long, so that streams and single numbers share the workers fairly.
 SLICE_SECONDS = 0.02
@@ -39,7 +39,8 @@ class RangeReader:
         if count < 1:
             raise CountTooSmall(count)
         if start + count - 1 > self._max_index:
-            raise RangeTooHigh(start + count - 1, self._max_index)
+            field = "start" if start > self._max_index else "count"
+            raise RangeTooHigh(start + count - 1, self._max_index, field=field)
 
     async def read(self, start: int, count: int) -> AsyncGenerator[tuple[int, bytes], None]:
         """Pieces of about 64 KiB: the index of their first number, and numbers each followed by a line feed.
@@ -47,16 +48,15 @@ class RangeReader:
         While one slice is read the next is computed, and no further one. The range counts as answered once its first
         piece is there, whatever the reader does then. Raises WorkersBusy, before the first piece, or WorkerLost.
         """
-        if _seconds(start, count) > INLINE_SECONDS:
+        if _range_seconds(start, count) > INLINE_SECONDS:
             self._pool.admit()  # or refuse, which in the middle of a range would break it off
         slices = _slices(start, count)
         ahead = asyncio.ensure_future(self._slice(*next(slices)))
         try:
-            await ahead
+            pieces = await ahead
             for observer in self._observers:
                 observer.record_operation(Operation.RANGE)
             while True:
-                pieces = await ahead
                 following = next(slices, None)
                 if following is not None:
                     ahead = asyncio.ensure_future(self._slice(*following))
@@ -65,12 +65,13 @@ class RangeReader:
                     start += piece.count(b"\n")
                 if following is None:
                     return
+                pieces = await ahead
         finally:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
 
     async def _slice(self, start: int, count: int) -> list[bytes]:
-        if _seconds(start, count) <= INLINE_SECONDS:
+        if _range_seconds(start, count) <= INLINE_SECONDS:
             return [b"".join(term + b"\n" for term in decimal_terms(start, count))]
         for _ in range(SLICE_ATTEMPTS - 1):
             with contextlib.suppress(WorkerLost):  # nothing of it was sent yet, so it can be done again
@@ -79,7 +80,7 @@ class RangeReader:
 
     async def _computed(self, start: int, count: int) -> list[bytes]:
         async with self._pool.run(
-            "terms", seconds=_seconds(start, count), admitted=True, start=start, count=count
+            "terms", seconds=_range_seconds(start, count), admitted=True, start=start, count=count
         ) as answer:
             # Taken in whole before any of it is sent: a slow reader must not keep a worker.
             return [piece async for piece in answer.pieces()]
@@ -96,7 +97,7 @@ def _slices(start: int, count: int) -> Iterator[tuple[int, int]]:
         seconds = min(2 * seconds, SLICE_SECONDS)
 
 
-def _seconds(start: int, count: int) -> float:
+def _range_seconds(start: int, count: int) -> float:
     return count * _term_seconds(start + count)
 
 

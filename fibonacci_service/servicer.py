@@ -4,28 +4,12 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, assert_never
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from fibonacci_service.appraisals import Appraiser
 from fibonacci_service.calculator import Calculator
-from fibonacci_service.errors import (
-    BatchTooLarge,
-    ColumnsDiffer,
-    CountTooSmall,
-    EncodingNeeded,
-    EncodingUnknown,
-    FibonacciError,
-    IndexNegative,
-    IndexTooLarge,
-    NumeralMalformed,
-    NumeralTooLong,
-    NumeralTooSmall,
-    RangeTooHigh,
-    SliceOutOfRange,
-    WorkerLost,
-    WorkersBusy,
-)
+from fibonacci_service.contract import STATUS_TABLE
+from fibonacci_service.errors import FibonacciError
 from fibonacci_service.exchange import Exchange
 from fibonacci_service.item_log import ItemLog
 from fibonacci_service.observations import Computation
@@ -33,27 +17,7 @@ from fibonacci_service.ranges import RangeReader
 from fibonacci_service.stats_recorder import StatsRecorder
 from service_kit.interceptors import note
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
-from service_kit.rpc_status import StatusTable, status_of
-
-#: The full name, as health checks and reflection call it.
-SERVICE_NAME = fib_pb2.DESCRIPTOR.services_by_name["Fibonacci"].full_name
-
-STATUS_TABLE: StatusTable = {
-    IndexNegative: grpc.StatusCode.INVALID_ARGUMENT,
-    IndexTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
-    EncodingUnknown: grpc.StatusCode.INVALID_ARGUMENT,
-    BatchTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
-    ColumnsDiffer: grpc.StatusCode.INVALID_ARGUMENT,
-    EncodingNeeded: grpc.StatusCode.OUT_OF_RANGE,
-    NumeralMalformed: grpc.StatusCode.INVALID_ARGUMENT,
-    NumeralTooLong: grpc.StatusCode.INVALID_ARGUMENT,
-    NumeralTooSmall: grpc.StatusCode.INVALID_ARGUMENT,
-    CountTooSmall: grpc.StatusCode.INVALID_ARGUMENT,
-    RangeTooHigh: grpc.StatusCode.INVALID_ARGUMENT,
-    SliceOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
-    WorkersBusy: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    WorkerLost: grpc.StatusCode.UNAVAILABLE,
-}
+from service_kit.rpc_status import status_of
 
 #: The data of one message of StreamFib.
 STREAM_PIECE_BYTES = 256 << 10
@@ -80,20 +44,19 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
         self._item_log = item_log
 
     async def GetFib(self, request: fib_pb2.FibonacciRequest, context: Any) -> fib_pb2.FibonacciResponse:
+        note(n=request.n)  # before anything can fail, as below: the line of a failure has to tell of what
         computation = await self._calculator.compute(request.n, request.encoding)
-        note(n=computation.n, cached=computation.cached, dear=computation.dear)
+        note(cached=computation.cached, dear=computation.dear)
         return _response(computation, request.encoding)
 
     async def BatchGetFib(self, request: fib_pb2.BatchGetFibRequest, context: Any) -> fib_pb2.BatchGetFibResponse:
-        asked = [(one.n, one.encoding) for one in [item.request for item in request.items]]
+        asked = [(item.request.n, item.request.encoding) for item in request.items]
+        note(items=len(asked))
         outcomes = await self._calculator.compute_each(asked)
-        note(items=len(outcomes))
         self._item_log.log((n for n, _ in asked), (item.request_id for item in request.items), outcomes)
-        results = {
-            request: _result(outcome, request[1])
-            for request, outcome in dict(zip(asked, outcomes, strict=True)).items()
-        }
-        return fib_pb2.BatchGetFibResponse(results=[results[request] for request in asked])
+        distinct = dict(zip(asked, outcomes, strict=True))
+        results = {pair: _result(outcome, encoding=pair[1]) for pair, outcome in distinct.items()}
+        return fib_pb2.BatchGetFibResponse(results=[results[pair] for pair in asked])
 
     async def ExchangeFib(
         self, requests: AsyncIterator[fib_pb2.ExchangeFibRequest], context: Any
@@ -104,10 +67,11 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
     async def StreamFib(
         self, request: fib_pb2.StreamFibRequest, context: Any
     ) -> AsyncGenerator[fib_pb2.StreamFibResponse, None]:
+        note(n=request.n)
         computation = await self._calculator.compute_encoded(request.n, request.encoding)
-        note(n=computation.n, cached=computation.cached, dear=computation.dear)
+        note(cached=computation.cached, dear=computation.dear)
         encoded = computation.encoded
-        first, last = encoded.slice(request.offset, request.length)
+        first, last = encoded.slice_bounds(request.offset, request.length)
         response = fib_pb2.StreamFibResponse(total_bytes=len(encoded.data), sha256=encoded.sha256)
         for start in range(first, last, STREAM_PIECE_BYTES):
             response.data = encoded.data[start : min(start + STREAM_PIECE_BYTES, last)]
@@ -124,9 +88,11 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
                 yield fib_pb2.StreamRangeResponse(first=first, lines=lines)
 
     async def GetResidue(self, request: fib_pb2.GetResidueRequest, context: Any) -> fib_pb2.GetResidueResponse:
+        note(n_digits=len(request.n), modulus_digits=len(request.modulus))  # themselves they may be too long for a line
         return fib_pb2.GetResidueResponse(residue=await self._appraiser.residue(request.n, request.modulus))
 
     async def DescribeFib(self, request: fib_pb2.DescribeFibRequest, context: Any) -> fib_pb2.DescribeFibResponse:
+        note(n_digits=len(request.n))
         appraisal = await self._appraiser.describe(request.n)
         description = appraisal.description
         return fib_pb2.DescribeFibResponse(
@@ -151,7 +117,7 @@ class FibonacciServicer(fib_pb2_grpc.FibonacciServicer):
         )
 
 
-def _result(outcome: Computation | FibonacciError, encoding: int) -> fib_pb2.BatchGetFibResult:
+def _result(outcome: Computation | FibonacciError, *, encoding: int) -> fib_pb2.BatchGetFibResult:
     match outcome:
         case Computation():
             return fib_pb2.BatchGetFibResult(response=_response(outcome, encoding))

@@ -1,6 +1,6 @@
 """A worker process: computes one task after another. It imports nothing of the service but the mathematics.
 
-Started by `workers.py` with pipes for standard input and output. It gives way to everything else on
+Started by `worker_pool.py` with pipes for standard input and output. It gives way to everything else on
 the machine, and ends with its parent: by the kernel's death signal on Linux, by the end of its input elsewhere.
 """
 
@@ -25,15 +25,16 @@ _PR_SET_PDEATHSIG = 1
 #: Decimal terms are sent in pieces of about this many bytes.
 TERMS_BYTES = 64 << 10
 
-Answer = Iterator[bytes]
+#: An answer as its task yields it.
+Pieces = Iterator[bytes]
 
 
-def value(*, n: int, encoding: int) -> Answer:
+def value(*, n: int, encoding: int) -> Pieces:
     """F(n), encoded."""
     yield encode(fibonacci(n), Encoding(encoding))
 
 
-def terms(*, start: int, count: int) -> Answer:
+def terms(*, start: int, count: int) -> Pieces:
     """F(start) and the terms after it, each followed by a line feed, in pieces of whole terms."""
     piece: list[bytes] = []
     size = 0
@@ -47,27 +48,27 @@ def terms(*, start: int, count: int) -> Answer:
     yield b"".join(piece)
 
 
-def upper_digits(*, n: int, low: int) -> Answer:
+def upper_digits(*, n: int, low: int) -> Pieces:
     """The decimal digits of F(n) but for its lowest `low`."""
     yield encode(fibonacci(n) // gmpy2.mpz(10) ** low, Encoding.DECIMAL)
 
 
-def lower_digits(*, n: int, low: int) -> Answer:
+def lower_digits(*, n: int, low: int) -> Pieces:
     """The lowest `low` decimal digits of F(n), leading zeros included."""
     yield encode(fibonacci(n) % gmpy2.mpz(10) ** low, Encoding.DECIMAL).rjust(low, b"0")
 
 
-def residue(*, n: str, modulus: str) -> Answer:
+def residue(*, n: str, modulus: str) -> Pieces:
     """F(n) modulo a number, all three in decimal digits: 36 ms where n and the modulus have 1,000 of them."""
     yield b"%d" % residue_of(int(n), int(modulus))
 
 
-def measure() -> Answer:
+def measure() -> Pieces:
     """The points of a Price, as a JSON array of pairs."""
     yield json.dumps(measured_points()).encode()
 
 
-TASKS: dict[str, Callable[..., Answer]] = {
+TASKS: dict[str, Callable[..., Pieces]] = {
     "value": value,
     "terms": terms,
     "upper_digits": upper_digits,

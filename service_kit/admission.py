@@ -41,7 +41,7 @@ class Admission:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._lasting = 0
         self.refused_calls = RefusalLog("overload.refused", refused="calls")
-        self.refused_lasting = RefusalLog("overload.refused", refused="lasting calls")
+        self.refused_lasting = RefusalLog("overload.refused", refused="lasting_calls")
 
     @property
     def calls(self) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """Client channels that find a server again soon after it was away, and leave one that has vanished."""
 
 import json
-from collections.abc import Sequence
 
 import grpc
 
@@ -33,7 +32,6 @@ def open_channel(
     *,
     leave_out_not_serving: bool = True,
     tls: CallTls | None = None,
-    interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
 ) -> grpc.aio.Channel:
     """A channel to a gRPC target, such as `localhost:5001` or `ipv4:10.0.0.1:5001,10.0.0.2:5001`.
 
@@ -42,21 +40,15 @@ def open_channel(
     config = _ROUND_ROBIN | (_LEAVE_OUT_NOT_SERVING if leave_out_not_serving else {})
     options = (*_OPTIONS, ("grpc.service_config", json.dumps(config)))
     if tls is None:
-        return _connecting(grpc.aio.insecure_channel(target, options=options, interceptors=interceptors))
-    return _open_secure(target, options, tls, interceptors)
+        return _connecting(grpc.aio.insecure_channel(target, options=options))
+    return _open_secure(target, options, tls)
 
 
-def _open_secure(
-    target: str, options: Options, tls: CallTls, interceptors: Sequence[grpc.aio.ClientInterceptor]
-) -> grpc.aio.Channel:
+def _open_secure(target: str, options: Options, tls: CallTls) -> grpc.aio.Channel:
     if tls.server_name:
         options = (*options, ("grpc.ssl_target_name_override", tls.server_name))
     return ReloadedChannel(
-        lambda: _connecting(
-            grpc.aio.secure_channel(
-                target, channel_credentials(tls.certificates.pem), options, interceptors=interceptors
-            )
-        ),
+        lambda: _connecting(grpc.aio.secure_channel(target, channel_credentials(tls.certificates.pem), options)),
         tls.certificates,
     )
 

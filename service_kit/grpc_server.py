@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from service_kit.grpc_bounds import MAX_CALLS, server_options
+from service_kit.grpc_log import tell_refused_answers
 from service_kit.grpc_tls import server_credentials
 from service_kit.interceptors import ServerInterceptor
 from service_kit.lifecycle import bind_socket
@@ -72,6 +73,7 @@ async def serving(
         max_calls=max_calls,
         max_connection_age_seconds=settings.max_connection_age_seconds,
     )
+    tell_refused_answers()
     around = [WrittenStreams(), *outer_interceptors, *interceptors, *inner_interceptors]
     server = new_server(interceptors=around, options=(("grpc.so_reuseport", 0), *bounds))
     health_servicer = HealthServicer()

@@ -12,11 +12,11 @@ LOG_INTERVAL_SECONDS = 1.0
 
 
 class RefusalLog:
-    """Counts the refusals of one kind, and tells how many there were in all, once a second at most."""
+    """Counts the refusals of one kind, named by `facts`, and tells how many there were, once a second at most."""
 
     def __init__(self, event: str, **facts: Any) -> None:
         self._event = event
-        self._facts = facts
+        self.facts = facts
         self._silent_until = 0.0
         self.total = 0
 
@@ -26,4 +26,4 @@ class RefusalLog:
         now = time.monotonic()
         if now >= self._silent_until:
             self._silent_until = now + LOG_INTERVAL_SECONDS
-            log.warning(self._event, **self._facts, **facts, total=self.total)
+            log.warning(self._event, **self.facts, **facts, total=self.total)

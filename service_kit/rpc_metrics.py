@@ -1,6 +1,6 @@
 """What every gRPC service tells of its calls, those for health and reflection too."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from service_kit.admission import Admission
 from service_kit.interceptors import ServerInterceptor
@@ -11,9 +11,9 @@ _BY_CODE = ("rpc_method", "rpc_response_status_code")
 
 
 def register_rpc(
-    metrics: Metrics, *, interceptor: ServerInterceptor, admission: Admission, shed: Mapping[str, RefusalLog]
+    metrics: Metrics, *, interceptor: ServerInterceptor, admission: Admission, shed: Sequence[RefusalLog]
 ) -> None:
-    """`shed` are the service's own refusals in an overload, by kind."""
+    """`shed` are the service's own refusals in an overload; the kind of each is what its log says was `refused`."""
     metrics.histogram(
         "rpc_server_call_duration_seconds",
         "How long calls with one answer took.",
@@ -32,10 +32,10 @@ def register_rpc(
         lambda: admission.calls,
         ("state",),
     )
-    refusals = {"calls": admission.refused_calls, "lasting_calls": admission.refused_lasting, **shed}
+    refusals = [admission.refused_calls, admission.refused_lasting, *shed]
     metrics.counter(
         "rpc_server_shed",
         "What was refused in an overload.",
-        lambda: {kind: refusal.total for kind, refusal in refusals.items()},
+        lambda: {each.facts["refused"]: each.total for each in refusals},
         ("kind",),
     )

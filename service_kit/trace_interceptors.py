@@ -1,8 +1,7 @@
-"""Spans around the RPCs that a service answers and those that it makes, with the trace's context on the way between."""
+"""Spans around the RPCs that a service answers, begun where the caller's context says."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from functools import partial
@@ -46,10 +45,6 @@ def describe_rpc(span: Span, method: str, code: grpc.StatusCode, description: st
 
 def server_interceptors(tracer: Tracer | None) -> list[grpc.aio.ServerInterceptor]:
     return [ServerTraces(tracer)] if tracer else []
-
-
-def client_interceptors(tracer: Tracer | None) -> list[grpc.aio.ClientInterceptor]:
-    return [UnaryCallTraces(), StreamedCallTraces()] if tracer else []
 
 
 class ServerTraces(grpc.aio.ServerInterceptor):
@@ -115,72 +110,3 @@ def _described(facts: dict[str, Any]) -> Callable[[Span], Attributes]:
         attribute(name): value if isinstance(value, str | int | float | bool) else str(value)
         for name, value in facts.items()
     }
-
-
-class UnaryCallTraces(grpc.aio.UnaryUnaryClientInterceptor):
-    """A span for each attempt; nothing where no trace is under way."""
-
-    async def intercept_unary_unary(
-        self,
-        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request: Any,
-    ) -> Any:
-        parent = current_span.get()
-        if parent is None:
-            return await continuation(client_call_details, request)
-        name = _name(client_call_details)
-        span = parent.child(name, "client")
-        call = await continuation(_carrying(client_call_details, span), request)
-        try:
-            await _end_with(span, name, call)
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
-        return call
-
-
-class StreamedCallTraces(grpc.aio.UnaryStreamClientInterceptor):
-    """The same for answers in pieces. A span lasts until the last of them was read, or the call was given up."""
-
-    def __init__(self) -> None:
-        self._open: set[asyncio.Task[None]] = set()
-
-    async def intercept_unary_stream(
-        self,
-        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request: Any,
-    ) -> Any:
-        parent = current_span.get()
-        if parent is None:
-            return await continuation(client_call_details, request)
-        name = _name(client_call_details)
-        span = parent.child(name, "client")
-        call = await continuation(_carrying(client_call_details, span), request)
-        watching = asyncio.create_task(_end_with(span, name, call))
-        self._open.add(watching)
-        watching.add_done_callback(self._open.discard)
-        return call
-
-
-async def _end_with(span: Span, name: str, call: Any) -> None:
-    code, details = grpc.StatusCode.CANCELLED, ""
-    try:
-        code = await call.code()
-        details = await call.details()
-    finally:
-        describe_rpc(span, name, code, details or "")
-        span.end()
-
-
-def _name(details: grpc.aio.ClientCallDetails) -> str:
-    method = details.method
-    return (method.decode() if isinstance(method, bytes) else method).removeprefix("/")
-
-
-def _carrying(details: grpc.aio.ClientCallDetails, span: Span) -> grpc.aio.ClientCallDetails:
-    metadata = grpc.aio.Metadata(*(details.metadata or ()), *span.context.fields())
-    return grpc.aio.ClientCallDetails(
-        details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
-    )

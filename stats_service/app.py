@@ -49,9 +49,7 @@ async def running(settings: Settings) -> AsyncIterator[int]:
         # Its streams are watchers, of which the servicer counts and bounds its own.
         admission = Admission(max_calls=settings.max_concurrent_calls, max_queued=settings.max_queued_calls)
         interceptor = _interceptor(settings, request_log, admission)
-        register_rpc(
-            metrics, interceptor=interceptor, admission=admission, shed={"watchers": servicer.watchers.refusals}
-        )
+        register_rpc(metrics, interceptor=interceptor, admission=admission, shed=[servicer.watchers.refusals])
         register(metrics, servicer=servicer, store=store)
         async with (
             serving_metrics(settings, metrics) as metrics_port,

@@ -28,9 +28,9 @@ def health_routes(*, fibonacci: FibonacciClient, stats: StatsClient, draining: C
         stats_service is reported and not required, for /fib works without it.
         """
         if draining():
-            raise ServiceUnavailable("api_gateway")
+            raise ServiceUnavailable("api_gateway", "it is stopping")
         if not fibonacci.connected():
-            raise ServiceUnavailable("fibonacci_service")
+            raise ServiceUnavailable("fibonacci_service", "no connection")
         response.headers["Cache-Control"] = "no-store"
         return Readiness(status="ready", fibonacci_service=True, stats_service=stats.connected())
 

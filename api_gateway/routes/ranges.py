@@ -7,8 +7,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.types import Receive, Scope, Send
 
-from api_gateway.disconnection import while_connected
-from api_gateway.errors import ClientGone, NotAcceptable
+from api_gateway.disconnection import send_while_connected
+from api_gateway.errors import NotAcceptable
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.negotiation import choose_media_type
 from api_gateway.number_responses import HEAD_KEY
@@ -43,8 +43,7 @@ class RangeResponse(Response):
         self._head = head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with contextlib.suppress(ClientGone):
-            await while_connected(receive, self._send(send))
+        await send_while_connected(scope, receive, self._send(send))
 
     async def _send(self, send: Send) -> None:
         # HEAD too: only the service knows its limit, and its first piece is a millisecond's work.

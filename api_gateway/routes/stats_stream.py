@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from api_gateway.disconnection import while_connected
-from api_gateway.errors import ClientGone
+from api_gateway.disconnection import send_while_connected
+from api_gateway.errors import NotAcceptable
+from api_gateway.negotiation import choose_media_type
 from api_gateway.no_store import NoStoreRoute
 from api_gateway.number_responses import HEAD_KEY
 from api_gateway.queries import WatchQuery
@@ -17,7 +18,7 @@ from api_gateway.stats_stream import StatsStream
 
 EVENT_STREAM = "text/event-stream"
 #: nginx gathers an answer before it passes it on, unless it is told not to.
-_HEADERS = {"X-Accel-Buffering": "no"}
+_HEADERS = {"X-Accel-Buffering": "no", "Vary": "Accept"}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events named stats. The data of each is one JSON object as /stats answers it, "
@@ -47,8 +48,7 @@ class StatsEvents(Response):
         self._head = head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with contextlib.suppress(ClientGone):
-            await while_connected(receive, self._send(send))
+        await send_while_connected(scope, receive, self._send(send))
 
     async def _send(self, send: Send) -> None:
         async with self._client.watch(interval_seconds=self._interval_seconds) as stream:
@@ -69,6 +69,8 @@ def stats_stream_routes(client: StatsClient, draining: asyncio.Event) -> APIRout
     @router.get("/stats/stream", response_class=Response, responses=_RESPONSES)
     async def watch_stats(query: Annotated[WatchQuery, Query()], request: Request) -> Response:
         """The totals and the busiest numbers at once, and then whenever they change."""
+        if choose_media_type(request.headers.get("accept", ""), (EVENT_STREAM,)) is None:
+            raise NotAcceptable("Accept", (EVENT_STREAM,))
         head = HEAD_KEY in request.scope
         return StatsEvents(client, interval_seconds=query.interval, draining=draining, head=head)
 

@@ -14,10 +14,10 @@ from bench.answers import EACH_INDEX, MEASURED_INDEX
 from bench.child import Child, serve_tasks
 from bench.figures import Figure, Part
 from bench.stats.batches import DURATIONS_NS
-from fibonacci_service.cache import EncodedValue
 from fibonacci_service.observations import Computation
 from fibonacci_service.settings import Settings
 from fibonacci_service.stats_recorder import StatsRecorder
+from fibonacci_service.values import EncodedValue
 
 RECORDS = 100_000
 

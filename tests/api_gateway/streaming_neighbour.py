@@ -150,18 +150,24 @@ class StreamingFibonacci(fib_pb2_grpc.FibonacciServicer):
 
 
 @asynccontextmanager
-async def gateway_before(servicer: StreamingFibonacci, **settings: Any) -> AsyncIterator[int]:
-    """The real gateway before the tiny service; yields its port."""
+async def serving(servicer: StreamingFibonacci) -> AsyncIterator[str]:
+    """Serves the tiny service, and yields its target."""
     server = grpc.aio.server(options=SERVER_OPTIONS)
     fib_pb2_grpc.add_FibonacciServicer_to_server(servicer, server)
     target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
-    chosen = {"listen_port": 0, "drain_delay_seconds": 0, "drain_timeout_seconds": 1} | settings
     try:
-        async with running(Settings(fibonacci_target=target, **chosen)) as port:
-            yield port
+        yield target
     finally:
         await server.stop(None)
+
+
+@asynccontextmanager
+async def gateway_before(servicer: StreamingFibonacci, **settings: Any) -> AsyncIterator[int]:
+    """The real gateway before the tiny service; yields its port."""
+    chosen = {"listen_port": 0, "drain_delay_seconds": 0, "drain_timeout_seconds": 1} | settings
+    async with serving(servicer) as target, running(Settings(fibonacci_target=target, **chosen)) as port:
+        yield port
 
 
 def connect(port: int, **headers: str) -> httpx.AsyncClient:

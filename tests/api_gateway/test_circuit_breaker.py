@@ -11,7 +11,7 @@ from api_gateway.deadlines import HEADER
 from api_gateway.errors import DeadlineExceeded, ServiceUnavailable, UpstreamError
 from tests.api_gateway.neighbours import TinyStats, failing, gateway_to, hang, until_ready
 
-LATE = DeadlineExceeded("stats_service")
+LATE = DeadlineExceeded("stats_service", "no answer")
 BAD_REQUEST = UpstreamError(grpc.StatusCode.INVALID_ARGUMENT, "limit must be less")
 
 
@@ -49,7 +49,7 @@ def fail(breaker: CircuitBreaker, times: int) -> None:
         assert end(breaker, LATE)
 
 
-@pytest.mark.parametrize("error", [LATE, ServiceUnavailable("stats_service")])
+@pytest.mark.parametrize("error", [LATE, ServiceUnavailable("stats_service", "no connection")])
 def test_enough_failures_in_a_row_open_it(breaker: CircuitBreaker, error: Exception) -> None:
     for _ in range(FAILURES_TO_OPEN):
         assert end(breaker, error)

@@ -4,7 +4,7 @@ import grpc
 import httpx
 import pytest
 
-from api_gateway.cross_origin import MAX_ORIGINS
+from api_gateway.origins import MAX_ORIGINS
 from api_gateway.settings import Settings
 from tests.api_gateway.neighbours import TinyFibonacci, failing, gateway_to
 from tests.api_gateway.watching_neighbour import WatchingStats, events_of
@@ -111,6 +111,7 @@ async def test_a_preflight_allows_the_methods_and_the_fields_that_requests_have(
                 headers=preflight(PAGE, method, *SENT),
             )
             assert (response.status_code, response.headers[READ]) == (200, origins)
+            assert len(response.headers.get_list("x-request-id")) == 1
         assert response.headers["access-control-allow-methods"] == "GET, HEAD, POST"
         assert (await client.request(method, "/fib/batch?n=1", headers={"Origin": PAGE})).status_code != 429
 
@@ -118,7 +119,23 @@ async def test_a_preflight_allows_the_methods_and_the_fields_that_requests_have(
 @pytest.mark.parametrize("fields", [preflight(PAGE, "DELETE"), preflight(PAGE, "GET", "authorization")])
 async def test_a_preflight_for_more_is_refused(fields: dict[str, str]) -> None:
     async with gateway_to(TinyFibonacci(), cors_origins=PAGE) as client:
-        assert (await client.options("/fib?n=10", headers=fields)).status_code == 400
+        refusal = await client.options("/fib?n=10", headers={**fields, "X-Request-ID": "mine"})
+        again = await client.options("/fib?n=10", headers=fields)
+        usual = await client.get("/fib?n=10", headers={"Origin": PAGE})
+    named = "headers" if "Access-Control-Request-Headers" in fields else "method"
+    assert refusal.headers["content-type"] == "application/problem+json"
+    assert refusal.json() == {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": f"Disallowed CORS {named}",
+        "request_id": "mine",
+    }
+    assert refusal.headers["x-request-id"] == "mine"
+    assert again.headers["x-request-id"] == again.json()["request_id"] != "mine"
+    assert (refusal.headers[READ], varies_by_origin(refusal)) == (PAGE, True)
+    for name in ("x-content-type-options", "content-security-policy", "cross-origin-resource-policy"):
+        assert refusal.headers.get_list(name) == usual.headers.get_list(name)
 
 
 @pytest.mark.parametrize("origins", [PAGE, "*"])

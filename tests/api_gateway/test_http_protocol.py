@@ -92,6 +92,61 @@ async def test_the_bounds_are_of_one_request_and_not_of_a_connection(client: htt
     assert [(await client.get("/livez", headers=fields)).status_code for _ in range(3)] == [200, 200, 200]
 
 
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"FOO / HTTP/1.1\r\nHost: gateway\r\n\r\n",
+        b"GET /\xc3\xa9 HTTP/1.1\r\nHost: gateway\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: gateway\r\nno colon\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: gateway\r\nContent-Length: x\r\n\r\n",
+    ],
+    ids=["method", "URL", "field", "framing"],
+)
+async def test_what_cannot_be_read_gets_all_that_may_be_wrong_with_it(
+    client: httpx.AsyncClient, request_text: bytes
+) -> None:
+    status, detail = problem_in(await answer_to(client, request_text))
+    assert status == 400
+    for cause in ("method", "URL", "header field", "framing of its body"):
+        assert cause in detail
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /livez HTTP/1.1\r\n",
+        b"GET /livez HTTP/1.1\r\nHosts: gateway\r\nOst1: gateway\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: gateway\r\nhost: gateway\r\n",
+        b"GET /livez HTTP/1.0\r\nHost: gateway\r\nHost: other\r\n",
+    ],
+    ids=["none", "others", "two", "two of 1.0"],
+)
+async def test_a_request_without_one_host_is_refused(client: httpx.AsyncClient, head: bytes) -> None:
+    answer = await answer_to(client, head + b"Connection: close\r\n\r\n")
+    assert problem_in(answer) == (400, "A request of HTTP/1.1 must have one header field Host.")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /livez HTTP/1.1\r\nAccept: */*\r\nHOST: gateway\r\n",
+        b"GET /livez HTTP/1.1\r\nHost:\r\n",
+        b"GET /livez HTTP/1.0\r\n",
+    ],
+    ids=["one", "an empty one", "none of 1.0"],
+)
+async def test_a_request_with_the_host_that_its_version_wants_is_answered(
+    client: httpx.AsyncClient, head: bytes
+) -> None:
+    answer = await answer_to(client, head + b"Connection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_the_hosts_are_those_of_one_request_and_not_of_a_connection(client: httpx.AsyncClient) -> None:
+    lasting = HEAD + b"\r\n"
+    assert (await answer_to(client, lasting + lasting + HEAD + b"Connection: close\r\n\r\n")).count(b" 200 OK") == 3
+
+
 async def test_connections_beyond_the_bound_get_a_503_and_those_before_live_on() -> None:
     async with gateway_to(TinyFibonacci(), max_connections=2) as client, connected(client) as first:
         async with connected(client):

@@ -53,8 +53,11 @@ async def test_the_document_says_nothing_of_an_answer_that_is_never_given(descri
     assert "422" not in text
     assert "ValidationError" not in text
     answers = {path: set(resource["get"]["responses"]) for path, resource in described["paths"].items()}
-    assert answers.pop("/fib") == {"200", "206", "304", "429", "default"}
+    assert answers.pop("/fib") == {"200", "206", "304", "412", "429", "default"}
     assert answers.pop("/fib/range") == {"200", "204", "429", "default"}
+    posted = described["paths"]["/fib/batch"]["post"]["responses"]
+    assert set(posted) == {"200", "415", "429", "default"}
+    assert set(posted["415"]["content"]) == {"application/problem+json"}
     assert answers.pop("/livez") == answers.pop("/readyz") == {"200", "default"}
     assert set(map(frozenset, answers.values())) == {frozenset({"200", "429", "default"})}
 
@@ -64,7 +67,7 @@ async def test_every_error_is_described_as_the_problem_that_it_is(described: dic
         (path, response["content"])
         for path, resource in described["paths"].items()
         for status, response in resource["get"]["responses"].items()
-        if status in ("429", "default")
+        if status in ("412", "429", "default")
     ]
     for path, content in errors:
         assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}, path

@@ -131,6 +131,22 @@ async def test_whoever_has_the_number_is_told_so_without_asking_for_it(
     assert (await client.get(f"/fib?n={n}", headers=accept | {"If-None-Match": '"other"'})).content == body
 
 
+@every_form
+async def test_a_number_that_is_to_have_another_entity_tag_is_not_sent(
+    client: httpx.AsyncClient, fibonacci: StreamingFibonacci, n: int, accept: dict[str, str], body: bytes
+) -> None:
+    etag = (await client.get(f"/fib?n={n}", headers=accept)).headers["etag"]
+    for named in (etag, f'"other", {etag}', "*"):
+        assert (await client.get(f"/fib?n={n}", headers=accept | {"If-Match": named})).content == body
+    asked = len(fibonacci.calls)
+    for named in ('"other"', f"W/{etag}", etag.strip('"'), ""):
+        refused = await client.get(f"/fib?n={n}", headers=accept | {"If-Match": named, "If-None-Match": etag})
+        assert refused.status_code == refused.json()["status"] == 412
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["detail"] == "If-Match does not name the entity tag of the answer"
+    assert len(fibonacci.calls) == asked
+
+
 async def test_every_form_and_coding_of_every_number_has_its_own_strong_entity_tag(client: httpx.AsyncClient) -> None:
     wanted = [accept | coding for accept in (JSON, TEXT, OCTETS) for coding in ({}, GZIP)]
     etags = [(await client.get(f"/fib?n={n}", headers=form)).headers["etag"] for n in (8_000, 8_001) for form in wanted]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fibonacci_service.workers import WorkerPool
+from fibonacci_service.worker_pool import WorkerPool
 
 #: An index that a worker computes for seconds.
 LONG = 100_000_000

@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 
-from fibonacci_service.cache import EncodedValue
 from fibonacci_service.observations import Computation, Origin
 from fibonacci_service.stats_recorder import StatsRecorder
+from fibonacci_service.values import EncodedValue
 from service_kit.pb.stats import stats_pb2
 
 #: An interval that does not pass during a test: only leaving sends.

@@ -12,7 +12,7 @@ from fibonacci_service.description import describe
 from fibonacci_service.errors import FibonacciError, NumeralMalformed, NumeralTooLong, NumeralTooSmall, WorkersBusy
 from fibonacci_service.observations import Operation
 from fibonacci_service.sequence import residue
-from fibonacci_service.workers import WorkerPool
+from fibonacci_service.worker_pool import WorkerPool
 from tests.fibonacci_service.doubling import number_modulo
 from tests.fibonacci_service.observing import Observed
 

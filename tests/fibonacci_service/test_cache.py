@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibonacci_service.cache import ENTRY_OVERHEAD_BYTES, SMALL_SHARE, SMALL_VALUE_BYTES, EncodedValue, MemoryCache
-from fibonacci_service.errors import SliceOutOfRange
+from fibonacci_service.cache import ENTRY_OVERHEAD_BYTES, SMALL_SHARE, SMALL_VALUE_BYTES, MemoryCache
 from fibonacci_service.sequence import Encoding
+from fibonacci_service.values import EncodedValue
 
 #: The shortest value that counts as large.
 LARGE_BYTES = SMALL_VALUE_BYTES + 1
@@ -139,18 +139,3 @@ def test_a_cache_of_no_bytes_keeps_nothing(size: int) -> None:
 
     assert cache.get(key(1)) is None
     assert (len(cache), cache.used_bytes) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("offset", "length", "bounds"), [(0, 0, (0, 10)), (3, 4, (3, 7)), (3, 0, (3, 10)), (9, 1, (9, 10)), (9, 5, (9, 10))]
-)
-def test_a_slice_ends_with_the_value_or_before(offset: int, length: int, bounds: tuple[int, int]) -> None:
-    assert value(10).slice(offset, length) == bounds
-
-
-@pytest.mark.parametrize(("offset", "length", "field"), [(-1, 0, "offset"), (10, 0, "offset"), (0, -1, "length")])
-def test_a_slice_that_is_outside_the_value_is_refused(offset: int, length: int, field: str) -> None:
-    with pytest.raises(SliceOutOfRange) as caught:
-        value(10).slice(offset, length)
-
-    assert caught.value.field == field

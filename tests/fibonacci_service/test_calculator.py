@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fibonacci_service.cache import EncodedValue, MemoryCache
+from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import GIVE_WAY_INDEX, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Calculator
 from fibonacci_service.errors import (
     BatchTooLarge,
@@ -17,7 +17,8 @@ from fibonacci_service.errors import (
 )
 from fibonacci_service.observations import Computation, Failure, FailureKind
 from fibonacci_service.sequence import Encoding, predicted_bytes
-from fibonacci_service.values import ValueWorkers
+from fibonacci_service.value_workers import ValueWorkers
+from fibonacci_service.values import EncodedValue
 from tests.fibonacci_service.observing import Observed
 from tests.fibonacci_service.processes import pool_of
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fibonacci_service.cache import EncodedValue, MemoryCache
+from fibonacci_service.cache import MemoryCache
 from fibonacci_service.calculator import Calculator
 from fibonacci_service.errors import EncodingNeeded, EncodingUnknown, IndexNegative, WorkerLost, WorkersBusy
 from fibonacci_service.observations import Computation, Failure, FailureKind
 from fibonacci_service.sequence import Encoding
-from fibonacci_service.values import INLINE_MAX_INDEX, ValueWorkers, encoded_value
-from fibonacci_service.workers import WorkerPool
+from fibonacci_service.value_workers import ValueWorkers
+from fibonacci_service.values import INLINE_MAX_INDEX, EncodedValue, encoded_value
+from fibonacci_service.worker_pool import WorkerPool
 from tests.fibonacci_service.observing import Observed
 from tests.fibonacci_service.processes import ENDLESS, LONG, Processes, kill, pool_of, seconds_to_end
 
@@ -179,3 +180,17 @@ async def test_a_batch_that_its_caller_leaves_fails_its_dear_items_each_for_itse
 
     assert [computation.n for computation in bench.observed.computations] == [10]
     assert bench.observed.failures == [Failure(DEAR, FailureKind.CANCELLED)] * 2
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_whenever_a_batch_is_left_each_of_its_dear_items_fails_once(bench: Bench, turns: int) -> None:
+    batch = asyncio.create_task(bench.calculator.compute_each([(DEAR, DECIMAL), (DEAR, DECIMAL), (DEAR + 1, DECIMAL)]))
+    for _ in range(1 + turns):
+        await asyncio.sleep(0)
+    batch.cancel()
+    await asyncio.wait([batch])
+    async with asyncio.timeout(30):
+        while not bench.pool.backlog.empty:  # noqa: ASYNC110 - a process may have been about to start
+            await asyncio.sleep(0)
+
+    assert sorted(failure.n for failure in bench.observed.failures) == [DEAR, DEAR, DEAR + 1]

@@ -2,8 +2,8 @@ import grpc
 import pytest
 
 from fibonacci_service import errors
+from fibonacci_service.contract import STATUS_TABLE
 from fibonacci_service.errors import FibonacciError
-from fibonacci_service.servicer import STATUS_TABLE
 
 EXAMPLES: list[tuple[FibonacciError, str | None, dict[str, str]]] = [
     (errors.IndexNegative(-7), "n", {"n": "-7"}),
@@ -13,6 +13,7 @@ EXAMPLES: list[tuple[FibonacciError, str | None, dict[str, str]]] = [
     (errors.EncodingUnknown(3), "encoding", {"number": "3"}),
     (errors.CountTooSmall(0), "count", {"count": "0"}),
     (errors.RangeTooHigh(7, 5), "count", {"end": "7", "limit": "5"}),
+    (errors.RangeTooHigh(7, 5, field="start"), "start", {"end": "7", "limit": "5"}),
     (errors.SliceOutOfRange("offset", 7, 5), "offset", {"value": "7", "total": "5"}),
     (errors.BatchTooLarge(size=7, limit=5, unit="items"), "items", {"size": "7", "limit": "5", "unit": "items"}),
     (errors.ColumnsDiffer("encodings", 7, 5), "encodings", {"size": "7", "items": "5"}),

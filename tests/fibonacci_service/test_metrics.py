@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+import structlog
 
 from fibonacci_service.app import running
 from service_kit.grpc_channel import open_channel
@@ -172,13 +173,14 @@ async def test_a_batch_that_is_recorded_leaves_the_next_one_with_its_own_age() -
     assert scrape.value("fibonacci_records_pending_seconds") == 0
 
 
-async def test_what_is_shed_is_told_by_kind(processes: Processes) -> None:
+async def test_what_is_shed_is_told_by_kind_and_the_log_has_the_same_names(processes: Processes) -> None:
     bounds = {"workers": 1, "workers_max_queued_seconds": 0, "max_lasting_calls": 1}
     async with told(**bounds) as (stub, scraper):
-        first = stub.GetFib(number(LONG))
-        process = await processes.next()
-        await refusal_of(stub.GetFib(number(LONG - 1)))
-        await refusal_of(stub.StreamRange(fib_pb2.StreamRangeRequest(start=1, count=1)).read())
+        with structlog.testing.capture_logs() as lines:
+            first = stub.GetFib(number(LONG))
+            process = await processes.next()
+            await refusal_of(stub.GetFib(number(LONG - 1)))
+            await refusal_of(stub.StreamRange(fib_pb2.StreamRangeRequest(start=1, count=1)).read())
         scrape = await scraper()
         await cancelled(first)
         await seconds_to_end(process)
@@ -188,6 +190,8 @@ async def test_what_is_shed_is_told_by_kind(processes: Processes) -> None:
     assert scrape.value("rpc_server_shed_total", kind="long_computations") == 1
     assert scrape.value("rpc_server_shed_total", kind="calls") == 0
     assert scrape.value("fibonacci_failures_total", kind="workers_busy") == 1
+    logged = {line["refused"] for line in lines if line["event"] == "overload.refused"}
+    assert logged == {"lasting_calls", "long_computations"}
 
 
 async def test_calls_and_streams_are_told_by_method_and_status_code() -> None:

@@ -3,9 +3,9 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from fibonacci_service.cache import EncodedValue
 from fibonacci_service.errors import WorkerLost, WorkersBusy
 from fibonacci_service.observations import Computation, FailureKind, Operation, failure_kind
+from fibonacci_service.values import EncodedValue
 from service_kit.pb.stats import stats_pb2
 
 VALUE = EncodedValue(b"55", b"")

@@ -11,7 +11,7 @@ from fibonacci_service.errors import CountTooSmall, FibonacciError, IndexNegativ
 from fibonacci_service.observations import Operation
 from fibonacci_service.ranges import RangeReader
 from fibonacci_service.sequence import Encoding, encode, fibonacci
-from fibonacci_service.workers import Answer, WorkerPool
+from fibonacci_service.worker_pool import Answer, WorkerPool
 from tests.fibonacci_service.observing import Observed
 from tests.fibonacci_service.processes import ENDLESS, Processes, kill, pool_of
 
@@ -139,7 +139,7 @@ async def test_a_range_that_is_left_asks_for_no_more(reader: RangeReader, pool: 
         await anext(pieces)
 
     assert len(pool.slices) <= 2
-    assert pool.idle
+    assert pool.backlog.empty
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_a_range_that_is_left_asks_for_no_more(reader: RangeReader, pool: 
         (0, 0, CountTooSmall, "count"),
         (0, -1, CountTooSmall, "count"),
         (MAX_INDEX, 2, RangeTooHigh, "count"),
-        (MAX_INDEX + 1, 1, RangeTooHigh, "count"),
+        (MAX_INDEX + 1, 1, RangeTooHigh, "start"),
     ],
 )
 def test_a_range_outside_its_bounds_is_refused(start: int, count: int, error: type[FibonacciError], field: str) -> None:

@@ -2,7 +2,6 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fibonacci_service.app import running
@@ -10,6 +9,7 @@ from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci import fib_pb2
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from tests.fibonacci_service.conftest import settings_of
+from tests.fibonacci_service.requests import ask, batch
 from tests.refusal import refusal_in, refusal_of
 
 if TYPE_CHECKING:
@@ -17,16 +17,6 @@ if TYPE_CHECKING:
 
 INVALID, OUT_OF_RANGE = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE
 DECIMAL, BIG_ENDIAN = fib_pb2.DECIMAL, fib_pb2.BIG_ENDIAN
-
-
-def ask(n: int, encoding: int = 0) -> fib_pb2.FibonacciRequest:
-    request = fib_pb2.FibonacciRequest()
-    request.n, request.encoding = n, fib_pb2.Encoding.ValueType(encoding)
-    return request
-
-
-def batch(*requests: fib_pb2.FibonacciRequest) -> fib_pb2.BatchGetFibRequest:
-    return fib_pb2.BatchGetFibRequest(items=[fib_pb2.BatchGetFibItem(request=request) for request in requests])
 
 
 @pytest.mark.parametrize(("n", "x"), [(0, 0), (1, 1), (10, 55), (92, 7540113804746346429)])
@@ -142,51 +132,6 @@ async def test_batch_get_fib_refuses_a_batch_of_too_many_bytes(stub: "FibonacciA
 
 async def test_an_empty_batch_has_no_results(stub: "FibonacciAsyncStub") -> None:
     assert await stub.BatchGetFib(batch()) == fib_pb2.BatchGetFibResponse()
-
-
-async def test_each_item_of_a_batch_is_logged_under_its_own_request_id() -> None:
-    async with running(settings_of(log_requests="all")) as port, open_channel(f"127.0.0.1:{port}") as channel:
-        asked = batch(ask(10), ask(-1))
-        asked.items[0].request_id, asked.items[1].request_id = "first", "no good id"
-        with structlog.testing.capture_logs() as lines:
-            await FibonacciStub(channel).BatchGetFib(asked)
-
-    first, second = (line for line in lines if line["event"] == "item.served")
-    assert (first["request_id"], first["n"], first["cached"]) == ("first", 10, False)
-    assert (second["n"], second["error"]) == (-1, "n must be 0 or more, not -1")
-    assert second["request_id"] not in ("", "no good id")
-
-
-async def test_by_default_an_item_that_was_dear_has_a_line_and_a_refused_one_has_none() -> None:
-    async with running(settings_of(max_n=1_000_000)) as port, open_channel(f"127.0.0.1:{port}") as channel:
-        with structlog.testing.capture_logs() as lines:
-            await FibonacciStub(channel).BatchGetFib(batch(ask(-1), ask(1_000_000, DECIMAL)))
-
-    assert [(line["n"], line["cached"]) for line in lines if line["event"] == "item.served"] == [(1_000_000, False)]
-
-
-async def test_by_default_a_request_that_was_dear_has_a_line_and_a_refused_one_has_none() -> None:
-    async with running(settings_of(max_n=1_000_000)) as port, open_channel(f"127.0.0.1:{port}") as channel:
-        stub = FibonacciStub(channel)
-        with structlog.testing.capture_logs() as lines:
-            await refusal_of(stub.GetFib(ask(-1)))
-            await stub.GetFib(ask(1_000_000, DECIMAL))
-
-    [served] = (line for line in lines if line["event"] == "rpc.served")
-    assert (served["code"], served["n"], "dear" in served) == ("OK", 1_000_000, False)
-
-
-async def test_the_line_of_a_request_says_what_was_answered_and_from_where() -> None:
-    async with running(settings_of(log_requests="all")) as port, open_channel(f"127.0.0.1:{port}") as channel:
-        with structlog.testing.capture_logs() as lines:
-            for _ in range(2):
-                await FibonacciStub(channel).GetFib(ask(10))
-
-    served = [line for line in lines if line["event"] == "rpc.served"]
-    assert [(line["method"], line["code"], line["n"], line["cached"]) for line in served] == [
-        ("/fibonacci.Fibonacci/GetFib", "OK", 10, False),
-        ("/fibonacci.Fibonacci/GetFib", "OK", 10, True),
-    ]
 
 
 async def test_health_answers_for_the_server_and_for_the_service_by_its_full_name() -> None:

@@ -1,102 +1,32 @@
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 
 import pytest
 
-from fibonacci_service.cache import EncodedValue
-from fibonacci_service.errors import WorkerLost
-from fibonacci_service.sequence import Encoding, encode, fibonacci, predicted_bytes
-from fibonacci_service.values import SHARED_MIN_INDEX, ValueWorkers, encoded_value
-from fibonacci_service.workers import WorkerPool
-from tests.fibonacci_service.processes import ENDLESS, LONG, Processes, is_there, kill, pool_of, seconds_to_end
+from fibonacci_service.errors import SliceOutOfRange
+from fibonacci_service.sequence import Encoding, encode, fibonacci
+from fibonacci_service.values import EncodedValue, encoded_value
 
-DECIMAL, BIG_ENDIAN = Encoding.DECIMAL, Encoding.BIG_ENDIAN
-#: The lower half of F(2,000,008) begins with two zeros.
-ZEROS_IN_THE_MIDDLE = 2_000_008
-
-
-def direct(n: int, encoding: Encoding) -> EncodedValue:
-    data = encode(fibonacci(n), encoding)
-    return EncodedValue(data, hashlib.sha256(data).digest())
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[WorkerPool]:
-    async with pool_of(size=2) as pool:
-        yield pool
+TEN_BYTES = EncodedValue(bytes(10), b"digest")
 
 
 @pytest.mark.parametrize("encoding", Encoding)
 @pytest.mark.parametrize("n", [0, 93, 150_000])
 def test_a_value_computed_here_comes_with_its_digest(n: int, encoding: Encoding) -> None:
-    assert encoded_value(n, encoding) == direct(n, encoding)
+    data = encode(fibonacci(n), encoding)
+
+    assert encoded_value(n, encoding) == EncodedValue(data, hashlib.sha256(data).digest())
 
 
 @pytest.mark.parametrize(
-    ("n", "encoding", "workers"),
-    [
-        (150_001, DECIMAL, 1),
-        (SHARED_MIN_INDEX - 1, DECIMAL, 1),
-        (SHARED_MIN_INDEX, DECIMAL, 2),
-        (ZEROS_IN_THE_MIDDLE, DECIMAL, 2),
-        (SHARED_MIN_INDEX, BIG_ENDIAN, 1),
-    ],
+    ("offset", "length", "bounds"), [(0, 0, (0, 10)), (3, 4, (3, 7)), (3, 0, (3, 10)), (9, 1, (9, 10)), (9, 5, (9, 10))]
 )
-async def test_a_value_from_workers_is_the_one_computed_directly(
-    pool: WorkerPool, processes: Processes, n: int, encoding: Encoding, workers: int
-) -> None:
-    assert await ValueWorkers(pool=pool).value(n, encoding) == direct(n, encoding)
-    assert len(processes.all) == workers
+def test_a_slice_ends_with_the_value_or_before(offset: int, length: int, bounds: tuple[int, int]) -> None:
+    assert TEN_BYTES.slice_bounds(offset, length) == bounds
 
 
-async def test_two_halves_make_any_number(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fibonacci_service.values.SHARED_MIN_INDEX", 0)
-    workers = ValueWorkers(pool=pool)
+@pytest.mark.parametrize(("offset", "length", "field"), [(-1, 0, "offset"), (10, 0, "offset"), (0, -1, "length")])
+def test_a_slice_that_is_outside_the_value_is_refused(offset: int, length: int, field: str) -> None:
+    with pytest.raises(SliceOutOfRange) as caught:
+        TEN_BYTES.slice_bounds(offset, length)
 
-    for n in (7, 60, 61, 62, *range(93, 400)):
-        assert await workers.value(n, DECIMAL) == direct(n, DECIMAL), n
-
-
-def test_the_halves_were_tried_where_the_lower_one_begins_with_zeros() -> None:
-    digits = direct(ZEROS_IN_THE_MIDDLE, DECIMAL).data
-    low = predicted_bytes(ZEROS_IN_THE_MIDDLE, DECIMAL) // 2
-
-    assert digits[-low:].startswith(b"00")
-
-
-async def test_a_busy_pool_computes_a_long_number_in_one_worker(pool: WorkerPool, processes: Processes) -> None:
-    async with pool.run("terms", **ENDLESS):
-        assert await ValueWorkers(pool=pool).value(SHARED_MIN_INDEX, DECIMAL) == direct(SHARED_MIN_INDEX, DECIMAL)
-
-    assert len(processes.all) == 2
-
-
-async def test_a_pool_of_one_computes_a_long_number_in_one_worker(processes: Processes) -> None:
-    async with pool_of(size=1) as pool:
-        assert await ValueWorkers(pool=pool).value(SHARED_MIN_INDEX, DECIMAL) == direct(SHARED_MIN_INDEX, DECIMAL)
-
-    assert len(processes.all) == 1
-
-
-@pytest.mark.parametrize("victim", [0, 1])
-async def test_when_one_half_is_lost_so_is_the_number_and_the_other_half_ends(
-    pool: WorkerPool, processes: Processes, victim: int
-) -> None:
-    asked = asyncio.create_task(ValueWorkers(pool=pool).value(LONG, DECIMAL))
-    started = [await processes.next(), await processes.next()]
-    kill(started[victim])
-
-    with pytest.raises(WorkerLost):
-        await asked
-    assert [is_there(process) for process in started] == [False, False]
-    assert await ValueWorkers(pool=pool).value(200_000, DECIMAL) == direct(200_000, DECIMAL)
-
-
-async def test_leaving_a_shared_computation_ends_both_halves(pool: WorkerPool, processes: Processes) -> None:
-    asked = asyncio.create_task(ValueWorkers(pool=pool).value(LONG, DECIMAL))
-    started = [await processes.next(), await processes.next()]
-    asked.cancel()
-
-    for process in started:
-        await seconds_to_end(process)
+    assert caught.value.field == field

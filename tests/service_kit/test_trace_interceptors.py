@@ -16,7 +16,8 @@ from service_kit.interceptors import note
 from service_kit.rpc_status import StatusTable
 from service_kit.spans import Span
 from service_kit.trace_context import parse_context
-from service_kit.trace_interceptors import client_interceptors, server_interceptors
+from service_kit.trace_interceptors import server_interceptors
+from service_kit.traced_channel import traced_channel
 from service_kit.traces import Active, current_span
 from tests.service_kit.small_service import SmallClient, double, exchanged, listening
 from tests.tracing import Exported
@@ -38,9 +39,9 @@ async def traced(exported: Exported, answer: Callable[[int], Awaitable[int]]) ->
     around = server_interceptors(exported.tracer)
     async with (
         listening(answer, table=TABLE, outer_interceptors=around) as port,
-        open_channel(f"127.0.0.1:{port}", interceptors=client_interceptors(exported.tracer)) as channel,
+        open_channel(f"127.0.0.1:{port}") as channel,
     ):
-        yield SmallClient(port, channel)
+        yield SmallClient(port, traced_channel(channel, exported.tracer))
 
 
 async def pair(exported: Exported) -> tuple[Span, Span]:

@@ -95,7 +95,7 @@ async def halves_of_an_attack(system: System, random_: random.Random) -> AsyncIt
 
 def assert_of_every_kind(verdicts: Verdicts) -> None:
     """The attack reached what it is for: more than a few inputs were answered, and refused for every reason."""
-    http = (200, 400, 404, 405, 413, 414, 431)
+    http = (200, 400, 404, 405, 413, 414, 415, 431)
     codes = ("OK", "INVALID_ARGUMENT", "OUT_OF_RANGE", "NOT_FOUND", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
     expected = (*http, *(grpc.StatusCode[code] for code in codes))
     assert [status for status in expected if verdicts.statuses[status] < 10] == []

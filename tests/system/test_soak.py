@@ -61,6 +61,8 @@ def scraped(system: System, service: ServiceProcess) -> Scrape:
 
 def at_rest(system: System) -> dict[str, Held]:
     """What each process holds once its clients are gone and its records sent."""
+    for service in system.services:
+        assert service.process.poll() is None, (service.program, service.process.poll(), service.lines[-10:])
     wait_until(lambda: scraped(system, system.gateway).value("http_server_connections") == 1)  # that of the scrape
     wait_until(lambda: scraped(system, system.fibonacci).value("fibonacci_records_pending") == 0)
     return {service.program: held(system, service) for service in system.services}

@@ -95,7 +95,7 @@ def test_a_computation_that_finds_the_workers_busy(watched: tuple[System, Collec
 
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert scrape(system, system.fibonacci).value("rpc_server_shed_total", kind="long_computations") == 1
-    assert system.fibonacci.wait_for("overload.refused", refused="long computations")
+    assert system.fibonacci.wait_for("overload.refused", refused="long_computations")
     [span] = spans(collector, 0xC2, answering(GET_FIB))
     assert span.attributes["rpc.response.status_code"] == "RESOURCE_EXHAUSTED"
 

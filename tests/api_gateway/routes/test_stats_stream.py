@@ -36,6 +36,27 @@ async def test_the_stream_is_one_of_events_that_nobody_may_keep_or_hold_back() -
         assert "content-length" not in response.headers
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/*;q=0", "text/event-stream;q=0, */*"])
+async def test_a_reader_that_takes_no_events_is_told_that_there_is_nothing_else(accept: str) -> None:
+    stats = WatchingStats()
+    async with gateway_to(stats) as client:
+        response = await client.get("/stats/stream", headers={"Accept": accept})
+    assert response.status_code == response.json()["status"] == 406
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (response.headers["vary"], response.headers["cache-control"]) == ("Accept", "no-store")
+    assert response.json()["detail"] == "Accept takes none of what can be sent: text/event-stream"
+    assert stats.asked == []
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "text/*", "application/json;q=0.9, text/event-stream"])
+async def test_a_reader_that_takes_events_gets_them(accept: str) -> None:
+    async with (
+        gateway_to(WatchingStats()) as client,
+        client.stream("GET", "/stats/stream", headers={"Accept": accept}) as response,
+    ):
+        assert (response.status_code, response.headers["vary"]) == (200, "Accept")
+
+
 async def test_the_first_event_has_everything_and_the_others_what_changed() -> None:
     stats = WatchingStats()
     async with gateway_to(stats) as client, watching(client) as events:

@@ -91,5 +91,6 @@ def raw_requests(random_: random.Random, count: int) -> Iterator[bytes]:
 
 
 def _request(random_: random.Random) -> bytes:
-    lines = [random_.choice(_LINES), *random_.sample(_HEADERS, random_.randrange(5))]
+    hosts = [b"Host: gateway"] if random_.random() < 0.8 else []  # without one nothing goes further
+    lines = [random_.choice(_LINES), *hosts, *random_.sample(_HEADERS, random_.randrange(5))]
     return b"\r\n".join(lines) + b"\r\n\r\n" + random_.choice(_BODIES)

@@ -97,6 +97,8 @@ def requests(random_: random.Random, count: int) -> Iterator[bytes]:
         lines = [b"%b %b HTTP/1.1" % (method, path + _query(random_, path)), b"Host: gateway", *_headers(random_)]
         if body:
             lines.append(b"Content-Length: %d" % len(body))
+            if random_.random() < 0.8:  # of another type it is not read
+                lines.append(b"Content-Type: application/json")
         yield b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fibonacci_service.errors import WorkersBusy
-from fibonacci_service.workers import WorkerPool
+from fibonacci_service.worker_pool import WorkerPool
 from tests.fibonacci_service.processes import (
     ENDLESS,
     Processes,

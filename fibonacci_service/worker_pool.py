@@ -22,6 +22,7 @@ import structlog
 from fibonacci_service.backlog import Backlog
 from fibonacci_service.errors import WorkerLost
 from fibonacci_service.frames import HEADER, Kind, frame
+from service_kit.admission import step_aside
 from service_kit.traces import timed
 
 log = structlog.get_logger()
@@ -69,10 +70,10 @@ class WorkerPool:
         self.lost = 0
         self.killed = 0
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing runs and nothing waits."""
-        return self.backlog.empty
+    def step_aside(self) -> None:
+        """Has the call that is being answered give its place to the next before it waits. Raises WorkersBusy."""
+        if not step_aside():
+            raise self.backlog.refusal()
 
     def admit(self) -> None:
         """Raises WorkersBusy where a further task would have to wait, and too much work waits already."""

@@ -82,12 +82,12 @@ async def test_a_process_gives_way_to_everything_else(processes: Processes) -> N
     assert niceness == 19
 
 
-async def test_the_pool_is_idle_when_nothing_runs_and_nothing_waits() -> None:
+async def test_the_backlog_is_empty_when_nothing_runs_and_nothing_waits() -> None:
     async with pool_of() as pool:
-        assert pool.idle
+        assert pool.backlog.empty
         async with pool.run("terms", **ENDLESS):
-            assert not pool.idle
-        assert pool.idle
+            assert not pool.backlog.empty
+        assert pool.backlog.empty
 
 
 async def test_a_process_killed_in_its_task_loses_that_task_alone(processes: Processes) -> None:
@@ -153,7 +153,7 @@ async def test_a_task_cancelled_while_its_process_starts_holds_up_nothing(proces
         task.cancel()
         await asyncio.wait([task])
 
-        assert pool.idle
+        assert pool.backlog.empty
         assert await ask(pool) == b"55"
     assert processes.running == []
 
@@ -215,7 +215,7 @@ async def test_kills_at_random_instants_leave_a_pool_that_answers(processes: Pro
             lost += sum(isinstance(outcome, WorkerLost) for outcome in outcomes)
         await asyncio.gather(*(process.wait() for process in killed))
 
-        assert pool.idle
+        assert pool.backlog.empty
         assert lost <= len(killed) <= 20
         assert [*await asyncio.gather(ask(pool, 10), ask(pool, 20))] == [b"55", b"6765"]
     assert processes.running == []
