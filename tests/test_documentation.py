@@ -101,3 +101,17 @@ def test_operations_and_env_example_tell_what_compose_hands_through_for_traces()
     assert handed
     assert handed <= set(re.findall(r"`(OTEL_\w+)`", section("docs/operations.md", "## Traces")))
     assert handed == set(re.findall(r"^#(OTEL_\w+)=", example, flags=re.MULTILINE))
+
+
+def test_operations_begins_with_its_chapters_and_every_link_in_it_leads_to_a_heading() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    chapters = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+
+    assert re.findall(r"^- \[([^]]+)\]\(#[a-z0-9-]+\): .+$", text, flags=re.MULTILINE) == chapters
+    headings = {anchor(heading) for heading in re.findall(r"^##+ (.+)$", text, flags=re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+
+
+def anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
