@@ -1,4 +1,4 @@
-"""How often a client may ask, in the notation of the library limits: `100/second;5000/minute`."""
+"""How often a client may ask, in the notation of the library limits: `100/second,5000/minute`."""
 
 import re
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ def parse_rates(text: str) -> tuple["RateLimitItem", ...]:
     except ValueError:
         rates = []
     if len(rates) != len(_SEPARATOR.split(text)):  # limits passes over some of what it cannot read
-        raise ValueError("is not written like 100/second;5000/minute")
+        raise ValueError("is not written like 100/second,5000/minute")
     if len(rates) > MAX_RATES:
         raise ValueError(f"has {len(rates)} rates; there may be {MAX_RATES}")
     for rate in rates:

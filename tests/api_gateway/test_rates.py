@@ -27,7 +27,7 @@ def test_rates_are_read_in_the_notation_of_the_library_shortest_window_first(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("often", "is not written like 100/second;5000/minute"),
+        ("often", "is not written like 100/second,5000/minute"),
         ("100", "is not written like"),
         ("100/second;", "is not written like"),
         ("100/second;:5/minute", "is not written like"),
