@@ -10,13 +10,13 @@ from api_gateway.cross_origin import CrossOriginLayer
 from api_gateway.direct import DirectRoutes
 from api_gateway.faults import with_faults
 from api_gateway.http_counts import HttpCounts
+from api_gateway.http_spans import RequestSpans
 from api_gateway.in_flight import InFlightLayer
 from api_gateway.middleware import RequestLayer
 from api_gateway.origins import parse_origins
 from api_gateway.rates import parse_rates
 from api_gateway.security_headers import SecurityHeaders, page_policies
 from api_gateway.settings import Settings
-from api_gateway.trace_layer import TraceLayer
 from service_kit.logs import RequestLog
 from service_kit.traces import Tracer
 
@@ -36,9 +36,8 @@ async def layered(
         security_headers=SecurityHeaders(policies=await page_policies(app), hsts_seconds=hsts_seconds),
         max_deadline_seconds=settings.max_deadline_seconds,
         draining=draining,
+        spans=RequestSpans(tracer=tracer, routes=counts.templates) if tracer else None,
     )
-    if tracer:
-        outer = TraceLayer(outer, tracer=tracer, routes=counts.templates)
     outer = InFlightLayer(outer, counts=counts, max_requests=settings.max_in_flight)
     if settings.cors_origins:
         outer = CrossOriginLayer(outer, origins=parse_origins(settings.cors_origins))

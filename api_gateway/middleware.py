@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api_gateway import deadlines, problems
 from api_gateway.errors import BrokenOff, batch_of
 from api_gateway.http_counts import HttpCounts
+from api_gateway.http_spans import RequestSpans
 from api_gateway.number_responses import HEAD_KEY
 from api_gateway.request_facts import RequestFacts
 from api_gateway.security_headers import SecurityHeaders
@@ -50,8 +51,10 @@ class RequestLayer:
         security_headers: SecurityHeaders,
         max_deadline_seconds: float,
         draining: asyncio.Event,
+        spans: RequestSpans | None = None,
     ) -> None:
         self._app = app
+        self._spans = spans
         self._counts = counts
         self._max_deadline_seconds = max_deadline_seconds
         self._security_headers = security_headers
@@ -64,8 +67,11 @@ class RequestLayer:
             return
         started = time.perf_counter()
         method = scope["method"]
-        exchange = _Exchange(scope, send, self._security_headers, self._draining)
+        exchange = _Exchange(scope, receive, send, self._security_headers, self._draining)
         current_request_id.set(exchange.request_id)
+        span = None
+        if self._spans and scope["path"] not in PROBED:
+            span, receive = self._spans.begin(scope), exchange.receive
         if exchange.head:
             scope = {**scope, "method": "GET", HEAD_KEY: True}
         # A body that is sent in chunks is cut off by the app, which would answer this one in plain text.
@@ -87,13 +93,18 @@ class RequestLayer:
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
             await self._fail(error, exchange, scope, receive)
         finally:
-            seconds = time.perf_counter() - started
-            self._counts.served(method=method, path=scope["path"], status=exchange.status, seconds=seconds)
-            if exchange.facts or self._request_log.wants(
-                request_id=exchange.request_id, failed=exchange.failed, seconds=seconds
-            ):
-                _log(scope, exchange, seconds)
+            self._tell(scope, exchange, method, time.perf_counter() - started)
+            if self._spans and span:
+                self._spans.end(span, scope, exchange, exchange.cause if exchange.failed else "")
             exchange.leave(scope)
+
+    def _tell(self, scope: Scope, exchange: "_Exchange", method: str, seconds: float) -> None:
+        """Counts the request, and has a line for it where it is to have one."""
+        self._counts.served(method=method, path=scope["path"], status=exchange.status, seconds=seconds)
+        if exchange.facts or self._request_log.wants(
+            request_id=exchange.request_id, failed=exchange.failed, seconds=seconds
+        ):
+            _log(scope, exchange, seconds)
 
     async def _fail(self, error: Exception, exchange: "_Exchange", scope: Scope, receive: Receive) -> None:
         exchange.error = error
@@ -107,11 +118,15 @@ class RequestLayer:
 class _Exchange(RequestFacts):
     """One request and its response on its way out: its status, its own fields, and no body where HEAD asked."""
 
-    def __init__(self, scope: Scope, send: Send, security_headers: SecurityHeaders, draining: asyncio.Event) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, security_headers: SecurityHeaders, draining: asyncio.Event
+    ) -> None:
+        self._receive = receive
         self._send = send
         self._draining = draining
         self.head = scope["method"] == "HEAD"
         self.status = 0
+        self.complete = self.disconnected = False
         self.body_bytes = 0
         self.request_id = ""
         self.timeout: bytes | None = None
@@ -129,14 +144,30 @@ class _Exchange(RequestFacts):
     def failed(self) -> bool:
         return self.status == 0 or self.status >= _LEAST_FAILURE
 
+    @property
+    def cause(self) -> str:
+        """Why it failed, in words for those who run this."""
+        if isinstance(self.error, Exception):
+            return problems.cause_of(self.error)
+        return self.error or ""
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.disconnected = True
+        return message
+
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self.fields]
             if self._draining.is_set():
                 message["headers"].append(_CLOSE)
-        elif self.head and message["type"] == "http.response.body":
-            message = {**message, "body": b""}
+        elif message["type"] == "http.response.body":
+            if self.head:
+                message = {**message, "body": b""}
+            if not message.get("more_body"):
+                self.complete = True
         await self._send(message)
 
 
@@ -151,13 +182,11 @@ def _log(scope: Scope, exchange: _Exchange, seconds: float) -> None:
         status=exchange.status,
         duration_ms=round(seconds * 1000, 3),
         **(exchange.facts or {}),
-        **(_why(exchange.error) if exchange.error else {}),
+        **(_why(exchange) if exchange.error else {}),
     )
 
 
-def _why(error: Exception | str) -> Mapping[str, Any]:
+def _why(exchange: _Exchange) -> Mapping[str, Any]:
     """The batch too that a request failed in: its attempts have lines of that id, here and in fibonacci_service."""
-    if isinstance(error, str):
-        return {"error": error}
-    batch_id = batch_of(error)
-    return {"error": problems.cause_of(error), **({"batch_id": batch_id} if batch_id else {})}
+    batch_id = batch_of(exchange.error) if isinstance(exchange.error, Exception) else None
+    return {"error": exchange.cause, **({"batch_id": batch_id} if batch_id else {})}

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from api_gateway.http_counts import RouteTemplates
-from api_gateway.trace_layer import MAX_TEXT, TraceLayer
+from api_gateway.http_counts import HttpCounts, RouteTemplates
+from api_gateway.http_spans import MAX_TEXT, RequestSpans
+from api_gateway.middleware import RequestLayer
+from api_gateway.security_headers import SecurityHeaders
+from service_kit.logs import RequestLog
 from service_kit.spans import Span
 from service_kit.traces import current_span
 from tests.tracing import Exported
@@ -33,7 +36,16 @@ async def span_of(
         for answer in answers:
             await send(answer)
 
-    layer = TraceLayer(app, tracer=exported.tracer, routes=RouteTemplates(["/stats/{n}"]))
+    routes = RouteTemplates(["/stats/{n}"])
+    layer = RequestLayer(
+        app,
+        counts=HttpCounts(routes),
+        request_log=RequestLog(policy="errors"),
+        security_headers=SecurityHeaders(policies={}, hsts_seconds=0),
+        max_deadline_seconds=60,
+        draining=asyncio.Event(),
+        spans=RequestSpans(tracer=exported.tracer, routes=routes),
+    )
     scope = {
         "type": "http",
         "method": method,
