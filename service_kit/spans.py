@@ -46,47 +46,6 @@ class KeepingBudget:
         return self._left >= 0
 
 
-class LocalTrace:
-    """The spans of one trace in this process. Unless it is sampled they wait until one fails, or it is slow.
-
-    They never wait for longer than a request that is not slow takes: what ends later finds it decided.
-    """
-
-    __slots__ = ("__weakref__", "_began_ns", "_budget", "_export", "_exported", "_over", "_waiting", "kept")
-
-    def __init__(self, *, export: Callable[["Span"], None], budget: KeepingBudget, sampled: bool) -> None:
-        self._export = export
-        self._budget = budget
-        self._began_ns = time.time_ns()
-        self._exported = 0
-        self._over = False
-        self._waiting: list[Span] = []
-        self.kept: Kept = "sampled" if sampled else ""
-
-    def ended(self, span: "Span") -> None:
-        if not self.kept and (reason := self._reason(span)) and self._budget.take(span.end_ns):
-            self.kept = reason
-            for waiting in self._waiting:
-                self._send(waiting)
-        if self.kept:
-            self._send(span)
-        elif not self._over and len(self._waiting) < MAX_WAITING_SPANS:
-            self._waiting.append(span)
-        if span.is_root:
-            self._over = True
-            self._waiting = []
-
-    def _reason(self, span: "Span") -> Kept:
-        if span.failed:
-            return "error"
-        return "slow" if span.end_ns - self._began_ns > SLOW_NS else ""
-
-    def _send(self, span: "Span") -> None:
-        self._exported += 1
-        if self._exported <= MAX_SPANS or span.is_root:
-            self._export(span)
-
-
 class Span:
     """One piece of work, from when it is made until it is ended, which `with` does; `Active` makes it a parent as well.
 
@@ -94,6 +53,7 @@ class Span:
     """
 
     __slots__ = (
+        "_root",
         "attributes",
         "context",
         "describe",
@@ -102,32 +62,22 @@ class Span:
         "error_type",
         "failed",
         "is_error",
-        "is_root",
         "kind",
         "links",
         "name",
         "parent",
         "start_ns",
-        "trace",
     )
 
     def __init__(
-        self,
-        trace: LocalTrace,
-        name: str,
-        kind: Kind,
-        *,
-        context: TraceContext,
-        parent: TraceContext | None,
-        is_root: bool,
+        self, root: "RootSpan | None", name: str, kind: Kind, context: TraceContext, parent: TraceContext | None
     ) -> None:
-        self.trace = trace
+        """`root` is the first of its trace in this process; None where it is that itself."""
+        self._root = root
         self.name = name
         self.kind = kind
         self.context = context
         self.parent = parent
-        #: Whether it is the first of its trace in this process, so that its parent, if it has one, is in another.
-        self.is_root = is_root
         self.attributes: dict[str, str | int | float | bool] = {}
         self.describe: Callable[[Span], Attributes] | None = None
         self.links: list[TraceContext] = []
@@ -136,10 +86,21 @@ class Span:
         self.end_ns = 0
         self.start_ns = time.time_ns()
 
+    @property
+    def root(self) -> "RootSpan":
+        if self._root is None:
+            raise TypeError("a span without a root has to be one")
+        return self._root
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the first of its trace in this process, so that its parent, if it has one, is in another."""
+        return self._root is None
+
     def child(self, name: str, kind: Kind = "internal") -> "Span":
         own = self.context
         context = TraceContext(own.trace_id, getrandbits(64), own.sampled, own.state)
-        return Span(self.trace, name, kind, context=context, parent=own, is_root=False)
+        return Span(self.root, name, kind, context, own)
 
     def link(self, context: TraceContext) -> None:
         if len(self.links) < MAX_LINKS:
@@ -153,7 +114,7 @@ class Span:
     def end(self) -> None:
         if not self.end_ns:
             self.end_ns = max(time.time_ns(), self.start_ns)  # the clock may have been set back
-            self.trace.ended(self)
+            self.root.ended(self)
 
     def __enter__(self) -> Self:
         return self
@@ -164,6 +125,66 @@ class Span:
         elif error is not None:
             self.fail(type(error).__qualname__, str(error))
         self.end()
+
+
+class RootSpan(Span):
+    """The first span of a trace in this process, which decides whether those of the trace are exported.
+
+    Unless it is sampled they wait until one fails, or it is slow. They never wait for longer than a request that is not
+    slow takes: what ends later finds it decided.
+    """
+
+    __slots__ = ("__weakref__", "_budget", "_export", "_exported", "_waiting", "kept")
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        context: TraceContext,
+        parent: TraceContext | None,
+        *,
+        export: Callable[[Span], None],
+        budget: KeepingBudget,
+    ) -> None:
+        super().__init__(None, name, kind, context, parent)
+        self._export = export
+        self._budget = budget
+        self._exported = 0
+        self._waiting: list[Span] | None = None
+        self.kept: Kept = "sampled" if context.sampled else ""
+
+    @property
+    def root(self) -> "RootSpan":
+        return self
+
+    def ended(self, span: Span) -> None:
+        """Exports a span of the trace, has it wait, or lets it go."""
+        if not self.kept and (reason := self._reason(span)) and self._budget.take(span.end_ns):
+            self.kept = reason
+            for waiting in self._waiting or ():
+                self._send(waiting)
+        if self.kept:
+            self._send(span)
+        elif span is not self and not self.end_ns:
+            self._wait(span)
+        if span is self:
+            self._waiting = None
+
+    def _wait(self, span: Span) -> None:
+        if self._waiting is None:
+            self._waiting = []
+        if len(self._waiting) < MAX_WAITING_SPANS:
+            self._waiting.append(span)
+
+    def _reason(self, span: Span) -> Kept:
+        if span.failed:
+            return "error"
+        return "slow" if span.end_ns - self.start_ns > SLOW_NS else ""
+
+    def _send(self, span: Span) -> None:
+        self._exported += 1
+        if self._exported <= MAX_SPANS or span is self:
+            self._export(span)
 
 
 def attribute(fact: str) -> str:

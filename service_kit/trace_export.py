@@ -162,8 +162,8 @@ def _attributes(span: Span) -> Attributes:
     attributes = {**(span.describe(span) if span.describe else {}), **span.attributes}
     if span.error_type:
         attributes["error.type"] = span.error_type
-    if span.trace.kept != "sampled":  # so that nobody counts rates from what was kept for a reason
-        attributes[attribute("kept")] = span.trace.kept
+    if span.root.kept != "sampled":  # so that nobody counts rates from what was kept for a reason
+        attributes[attribute("kept")] = span.root.kept
     return attributes
 
 

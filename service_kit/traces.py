@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from random import getrandbits
 
-from service_kit.spans import MAX_LINKS, KeepingBudget, Kind, LocalTrace, Span, attribute
+from service_kit.spans import MAX_LINKS, KeepingBudget, Kind, RootSpan, Span, attribute
 from service_kit.trace_context import TraceContext
 
 #: Whether the head of a trace is sampled: of the trace's id, what the caller said, the name and the kind.
@@ -27,16 +27,15 @@ class Tracer:
 
     def begin(
         self, name: str, kind: Kind = "internal", *, parent: TraceContext | None = None, sampled: bool | None = None
-    ) -> Span:
+    ) -> RootSpan:
         """A span whose parent, if any, is in another process; `sampled` where that is decided already."""
         trace_id = parent.trace_id if parent else getrandbits(128)
         if sampled is None:
             sampled = self._sampler(trace_id, parent, name, kind)
         context = TraceContext(trace_id, getrandbits(64), sampled, parent.state if parent else "")
-        trace = LocalTrace(export=self._export, budget=self._budget, sampled=sampled)
-        return Span(trace, name, kind, context=context, parent=parent, is_root=True)
+        return RootSpan(name, kind, context, parent, export=self._export, budget=self._budget)
 
-    def begin_linked(self, name: str, causes: Sequence[TraceContext], kind: Kind = "internal") -> Span:
+    def begin_linked(self, name: str, causes: Sequence[TraceContext], kind: Kind = "internal") -> RootSpan:
         """Of work that is done for several traces, and so is a child of none: it is sampled where one of them is."""
         chosen = [cause for cause in causes if cause.sampled]
         span = self.begin(name, kind, sampled=bool(chosen))

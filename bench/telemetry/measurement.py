@@ -13,6 +13,7 @@ from bench.figures import Figure, Part, Turn, ratios
 from bench.load_client import Contender, LoadClient
 from bench.plan import Plan
 from bench.system import new_process, new_system
+from bench.telemetry.counting import counting_us
 
 CONNECTIONS = 64
 #: What is compared differs by less than one load does from the next.
@@ -47,7 +48,7 @@ def measure_telemetry(plan: Plan) -> Iterator[Part]:
     yield Part(
         "telemetry",
         f"GET /fib?n={MEASURED_INDEX} with metrics and traces and without, connections: {CONNECTIONS}",
-        list(figures(turns)),
+        [*figures(turns), Figure("us to count one request, by itself", counting_us(repetitions=plan.rounds))],
     )
 
 

@@ -35,7 +35,7 @@ def test_the_spans_of_a_sampled_trace_are_exported_as_they_end(sampled: Exported
         assert sampled.names == ["child"]
 
     assert sampled.names == ["child", "root"]
-    assert root.trace.kept == "sampled"
+    assert root.kept == "sampled"
 
 
 def test_the_spans_of_a_trace_that_is_not_sampled_are_let_go_when_it_ends_well_and_soon(unsampled: Exported) -> None:
@@ -55,7 +55,7 @@ def test_an_error_keeps_what_ended_before_and_what_comes_after(unsampled: Export
             pass
 
     assert unsampled.names == ["before", "wrong", "after", "root"]
-    assert root.trace.kept == "error"
+    assert root.kept == "error"
     assert not any(span.context.sampled for span in unsampled.spans)
 
 
@@ -66,7 +66,7 @@ def test_a_root_that_took_long_keeps_its_spans(unsampled: Exported, monkeypatch:
         make_slow(monkeypatch)
 
     assert unsampled.names == ["quick", "root"]
-    assert root.trace.kept == "slow"
+    assert root.kept == "slow"
 
 
 def test_a_span_that_ends_after_a_root_that_was_let_go_is_let_go_too(unsampled: Exported) -> None:
@@ -124,7 +124,7 @@ def test_an_ended_span_is_freed_without_the_garbage_collector(unsampled: Exporte
     try:
         with unsampled.tracer.begin("root") as root, root.child("child"):
             pass
-        ended = weakref.ref(root.trace)
+        ended = weakref.ref(root)
         del root
         assert ended() is None
     finally:
