@@ -1,5 +1,6 @@
 """HTTP/1.1 on one connection, as uvicorn speaks it, with bounds on what a client may send and how long it may take."""
 
+import asyncio
 import contextlib
 import contextvars
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api_gateway.http_counts import HttpCounts, Reason
 from api_gateway.http_spans import refused_span
+from api_gateway.one_write import OneWrite
 from api_gateway.problems import problem
 from api_gateway.security_headers import FIELDS
 from service_kit.connections import break_off
@@ -127,6 +129,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refusal = _NOT_ONE_HOST
             raise _Refused
         super().on_headers_complete()
+        if self.scope["method"] != "HEAD":
+            self.cycle.transport = cast("asyncio.Transport", OneWrite(self.transport))
 
     def on_message_complete(self) -> None:
         # An answer may be complete before the request is; then the client owes the next one.

@@ -1,6 +1,6 @@
-"""One constant answer from bare ASGI, on the gateway's own server with the gateway's own settings.
+"""One constant answer from bare ASGI, on uvicorn as it comes.
 
-Nothing that is written in Python on this server can be faster. Runs as a process: `python -m bench.ceilings.bare_asgi`.
+Nothing that is written in Python on that server can be faster. Runs as a process: `python -m bench.ceilings.bare_asgi`.
 """
 
 from starlette.types import Receive, Scope, Send

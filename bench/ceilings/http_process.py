@@ -1,23 +1,43 @@
-"""An ASGI app as the gateway runs its own: the same server, event loop, garbage collection, signals and settings."""
+"""An ASGI app on uvicorn as it comes, with the event loop, the garbage collection and the signals of the gateway.
 
+So a ceiling has what everybody may have, and not what the gateway's own server does better or bounds.
+"""
+
+import asyncio
+import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import uvicorn
 from starlette.types import ASGIApp
 
-from api_gateway.http_counts import HttpCounts, RouteTemplates
-from api_gateway.http_server import serving
 from api_gateway.settings import Settings
-from service_kit.lifecycle import run_service
+from service_kit.lifecycle import bind_socket, run_service
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals to run_service."""
+        yield
 
 
 def run_app(program: str, app: ASGIApp) -> None:
     @asynccontextmanager
     async def running(settings: Settings) -> AsyncIterator[int]:
-        async with serving(app, settings, counts=HttpCounts(RouteTemplates([]))) as port:
-            yield port
+        listener = bind_socket(settings)
+        config = uvicorn.Config(
+            app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
 
     run_service(
         program=program,

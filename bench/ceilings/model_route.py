@@ -1,4 +1,4 @@
-"""An ordinary FastAPI route with a model, which calls nothing, on the gateway's own server with its own settings.
+"""An ordinary FastAPI route with a model, which calls nothing, on uvicorn as it comes.
 
 What the plain way costs before there is anything behind it. Runs as a process: `python -m bench.ceilings.model_route`.
 """
