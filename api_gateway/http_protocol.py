@@ -13,6 +13,7 @@ from api_gateway.http_counts import HttpCounts, Reason
 from api_gateway.http_spans import refused_span
 from api_gateway.one_write import OneWrite
 from api_gateway.problems import problem
+from api_gateway.response_cycle import ResponseCycle
 from api_gateway.security_headers import FIELDS
 from service_kit.connections import break_off
 from service_kit.request_id import current_request_id, new_request_id
@@ -129,6 +130,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refusal = _NOT_ONE_HOST
             raise _Refused
         super().on_headers_complete()
+        # uvicorn has just made it, of a class that it lets nobody choose, and its task has not begun.
+        self.cycle.__class__ = ResponseCycle
         if self.scope["method"] != "HEAD":
             self.cycle.transport = cast("asyncio.Transport", OneWrite(self.transport))
 
