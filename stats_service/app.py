@@ -20,9 +20,10 @@ from service_kit.rpc_metrics import register_rpc
 from service_kit.tls import listening_tls
 from service_kit.trace_interceptors import server_interceptors
 from service_kit.tracing import tracing
+from stats_service.contract import SERVICE_NAME, STATUS_TABLE
 from stats_service.errors import StoreUnavailable
 from stats_service.metrics import register
-from stats_service.servicer import SERVICE_NAME, STATUS_TABLE, StatsServicer
+from stats_service.servicer import StatsServicer
 from stats_service.settings import Settings
 from stats_service.store import Bounds, StatsStore
 from stats_service.store_memory import MemoryStore

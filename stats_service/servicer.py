@@ -4,45 +4,17 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from service_kit.interceptors import note
 from service_kit.pb.stats import stats_pb2, stats_pb2_grpc
-from service_kit.rpc_status import StatusTable
 from stats_service import messages
-from stats_service.errors import (
-    IndexNegative,
-    IntervalOutOfRange,
-    NumberUnknown,
-    OrderUnknown,
-    PageSizeOutOfRange,
-    PageTokenForeign,
-    RecordRefused,
-    StoreUnavailable,
-    TooManyWatchers,
-)
 from stats_service.paging import PageRequest, index_of, page_request
 from stats_service.remembered import Remembered
 from stats_service.store import StatsStore
 from stats_service.summary import Page
 from stats_service.tally import Tally
 from stats_service.watchers import DEFAULT_INTERVAL_SECONDS, Watchers
-
-#: The full name, as health checks and reflection call it.
-SERVICE_NAME = stats_pb2.DESCRIPTOR.services_by_name["Stats"].full_name
-
-STATUS_TABLE: StatusTable = {
-    RecordRefused: grpc.StatusCode.INVALID_ARGUMENT,
-    PageSizeOutOfRange: grpc.StatusCode.INVALID_ARGUMENT,
-    PageTokenForeign: grpc.StatusCode.INVALID_ARGUMENT,
-    OrderUnknown: grpc.StatusCode.INVALID_ARGUMENT,
-    IndexNegative: grpc.StatusCode.INVALID_ARGUMENT,
-    IntervalOutOfRange: grpc.StatusCode.INVALID_ARGUMENT,
-    NumberUnknown: grpc.StatusCode.NOT_FOUND,
-    TooManyWatchers: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    StoreUnavailable: grpc.StatusCode.UNAVAILABLE,
-}
 
 #: How old the first page may be when another process wrote since; after a write through this one it is read anew.
 FRONT_PAGE_SECONDS = 0.1

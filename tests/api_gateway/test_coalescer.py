@@ -1,8 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any, cast
 
 import grpc
 import pytest
@@ -223,26 +221,6 @@ async def test_two_servers_share_the_work(monkeypatch: pytest.MonkeyPatch) -> No
         while min(len(first.batches), len(second.batches)) < 100:
             await coalesced.get(1)
     assert max(len(first.batches), len(second.batches)) < 400
-
-
-async def test_a_call_that_is_replaced_is_ended_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api_gateway.exchange.CALL_SECONDS", 0.02)
-    calls: list[Any] = []
-
-    def open_call(**arguments: Any) -> Any:
-        calls.append(stub.ExchangeFib(**arguments))
-        return calls[-1]
-
-    async with serving(TinyFibonacci()) as target, open_channel(target) as channel, asyncio.timeout(10):
-        stub = FibonacciStub(channel)
-        exchange = Exchange(stub=cast("Any", SimpleNamespace(ExchangeFib=open_call)))
-        ended: list[grpc.StatusCode] = []
-        while ended.count(grpc.StatusCode.OK) < 5:
-            batch = ExchangeFibRequest(sequence=1, n=[10], encodings=[DECIMAL])
-            assert (await exchange.answer(batch)).values == [b"55"]
-            ended = [await call.code() for call in calls if call.done()]
-        exchange.close()
-        assert [await call.code() for call in calls[-1:]] == [grpc.StatusCode.CANCELLED]
 
 
 async def test_a_server_that_comes_later_gets_work_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,7 +262,7 @@ async def test_a_client_that_reads_next_to_nothing_is_gone() -> None:
 
 
 async def test_many_refusals_have_one_line_that_says_whose_the_first_is(
-    client: httpx.AsyncClient,
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with capture_logs() as lines:
         answers = [await answer_to(client, b"nonsense\r\n\r\n") for _ in range(20)]
@@ -271,6 +271,7 @@ async def test_many_refusals_have_one_line_that_says_whose_the_first_is(
     assert len({problem_in(answer) for answer in answers}) == 1
     assert 1 <= len(refused) <= 2
     assert (refused[0]["reason"], refused[0]["client"], refused[0]["total"]) == ("malformed", "127.0.0.1", 1)
+    assert "uvicorn.error" not in [record.name for record in caplog.records]
 
 
 async def test_requests_sent_ahead_without_end_are_not_kept_without_end(client: httpx.AsyncClient) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from service_kit.errors import ServiceError
 from stats_service import errors
-from stats_service.servicer import STATUS_TABLE
+from stats_service.contract import STATUS_TABLE
 
 
 def own_errors() -> list[type[ServiceError]]:

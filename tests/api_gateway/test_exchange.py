@@ -1,0 +1,32 @@
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import grpc
+import pytest
+
+from api_gateway.exchange import Exchange
+from service_kit.grpc_channel import open_channel
+from service_kit.pb.fibonacci.fib_pb2 import DECIMAL, ExchangeFibRequest
+from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
+from tests.api_gateway.neighbours import TinyFibonacci, serving
+
+
+async def test_a_call_that_is_replaced_is_ended_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api_gateway.exchange.CALL_SECONDS", 0.02)
+    calls: list[Any] = []
+
+    def open_call(**arguments: Any) -> Any:
+        calls.append(stub.ExchangeFib(**arguments))
+        return calls[-1]
+
+    async with serving(TinyFibonacci()) as target, open_channel(target) as channel, asyncio.timeout(10):
+        stub = FibonacciStub(channel)
+        exchange = Exchange(stub=cast("Any", SimpleNamespace(ExchangeFib=open_call)))
+        ended: list[grpc.StatusCode] = []
+        while ended.count(grpc.StatusCode.OK) < 5:
+            batch = ExchangeFibRequest(sequence=1, n=[10], encodings=[DECIMAL])
+            assert (await exchange.answer(batch)).values == [b"55"]
+            ended = [await call.code() for call in calls if call.done()]
+        exchange.close()
+        assert [await call.code() for call in calls[-1:]] == [grpc.StatusCode.CANCELLED]
