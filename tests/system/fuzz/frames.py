@@ -38,6 +38,14 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
 
+def frames_of(text: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and payload of each frame, of the last one as much as is there."""
+    while len(text) > 9:
+        end = 9 + int.from_bytes(text[:3], "big")
+        yield text[3], text[9:end]
+        text = text[end:]
+
+
 def call(*fields: tuple[bytes, bytes], stream: int, message: bytes, ends: bool = True) -> bytes:
     """Frames of a call: its header fields, and its one message as gRPC frames it."""
     head = frame(HEADERS, END_HEADERS, stream, b"".join(_literal(*field) for field in fields)[:16_000])
