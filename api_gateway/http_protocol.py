@@ -1,6 +1,5 @@
 """HTTP/1.1 on one connection, as uvicorn speaks it, with bounds on what a client may send and how long it may take."""
 
-import asyncio
 import contextlib
 import contextvars
 from collections.abc import Iterable
@@ -11,7 +10,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api_gateway.http_counts import HttpCounts, Reason
 from api_gateway.http_spans import refused_span
-from api_gateway.one_write import OneWrite
 from api_gateway.problems import problem
 from api_gateway.response_cycle import ResponseCycle
 from api_gateway.security_headers import FIELDS
@@ -56,9 +54,13 @@ _TOO_SLOW = _Refusal("request_too_slow", 408, "The request did not arrive in tim
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """`receive_seconds` for a whole request, once its connection is free; `send_seconds` for taking `TAKEN_BYTES`."""
+    """`receive_seconds` for a whole request, once its connection is free; `send_seconds` for taking `TAKEN_BYTES`.
+
+    `idle_seconds` for a connection that had a request, until it is free no more.
+    """
 
     connections: int
+    idle_seconds: float
     receive_seconds: float
     send_seconds: float
 
@@ -68,7 +70,10 @@ class _Refused(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Times are those of the loop's clock; `end_slow_connections` looks at them, so that a request sets no timer."""
+    """Times are those of the loop's clock; `end_slow_connections` looks at them, so that a request sets no timer.
+
+    uvicorn would set one behind each answer.
+    """
 
     def __init__(
         self, *arguments: Any, bounds: Bounds, counts: HttpCounts, tracer: Tracer | None = None, **named: Any
@@ -132,8 +137,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         # uvicorn has just made it, of a class that it lets nobody choose, and its task has not begun.
         self.cycle.__class__ = ResponseCycle
-        if self.scope["method"] != "HEAD":
-            self.cycle.transport = cast("asyncio.Transport", OneWrite(self.transport))
 
     def on_message_complete(self) -> None:
         # An answer may be complete before the request is; then the client owes the next one.
@@ -141,7 +144,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        """As uvicorn's, without its timer for an idle connection."""
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
         # Else a request that was sent ahead, and has arrived, is being answered.
         if self.cycle.response_complete or self.cycle.more_body:
             self._awaited_since = self.loop.time()
@@ -167,13 +175,20 @@ class BoundedProtocol(HttpToolsProtocol):
         """Ends the connection where the client has owed bytes, or the taking of bytes, for too long."""
         if self._blocked_since is not None and now - self._blocked_since > self._bounds.send_seconds:
             self._ask_for_progress(now)
-        elif self._awaited_since is not None and now - self._awaited_since > self._bounds.receive_seconds:
+        elif self._awaited_since is not None:
+            self._end_if_owing(now - self._awaited_since)
+
+    def _end_if_owing(self, seconds: float) -> None:
+        """`seconds` since the connection was free for the request that has not come, or not whole."""
+        if seconds > self._bounds.receive_seconds:
             if self.transport.is_closing() or self.transport.get_write_buffer_size():
                 self._reset()  # it does not read the answer before
             elif self._began():
                 self._refuse(_TOO_SLOW)
             else:
                 self.transport.close()
+        elif seconds > self._bounds.idle_seconds and self.cycle is not None and not self._began():
+            self.transport.close()
 
     def _ask_for_progress(self, now: float) -> None:
         """A long answer may stand in the buffer as one; who takes enough of it in the time gets as much time again."""

@@ -20,8 +20,8 @@ from service_kit.lifecycle import bind_socket
 from service_kit.tls import Certificates
 from service_kit.traces import Tracer
 
-#: How long a connection without a request stays open.
-KEEP_ALIVE_SECONDS = 5
+#: How long a connection that had a request stays open without another.
+IDLE_SECONDS = 5
 #: The server looks about ten times a second whether it should end; every so many times it looks for slow clients.
 _TICKS_BETWEEN_LOOKS = 5
 
@@ -74,13 +74,13 @@ async def serving(
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, TAKEN_BYTES)  # its connections inherit it
     bounds = Bounds(
         connections=settings.max_connections,
+        idle_seconds=IDLE_SECONDS,
         receive_seconds=settings.receive_timeout_seconds,
         send_seconds=settings.send_timeout_seconds,
     )
     config = uvicorn.Config(
         app,
         http=partial(admitting(protocol, settings.admitted_names), bounds=bounds, counts=counts, tracer=tracer),  # type: ignore[arg-type,call-arg]
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws="none",
         lifespan="off",
         log_config=None,

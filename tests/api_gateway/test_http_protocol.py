@@ -10,6 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from api_gateway import http_server
 from api_gateway.http_protocol import MAX_HEADER_BYTES, MAX_HEADERS, MAX_SENT_AHEAD, MAX_URL_BYTES
 from tests.api_gateway.connections import HEAD, address, answer_to, asking_for, connected
 from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
@@ -171,6 +172,27 @@ async def test_fifty_clients_that_send_their_headers_slowly_are_gone_and_hurt_no
 
 async def test_a_client_that_sends_nothing_is_closed_without_a_word(hasty_client: httpx.AsyncClient) -> None:
     assert await answer_to(hasty_client, b"") == b""
+
+
+async def test_a_connection_that_had_a_request_is_closed_when_it_stays_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_server, "IDLE_SECONDS", 1)
+    async with gateway_to(TinyFibonacci()) as client, contextlib.AsyncExitStack() as stack:
+        idle, owing, new = [await stack.enter_async_context(connected(client)) for _ in range(3)]
+        for reader, writer in (idle, owing):
+            writer.write(HEAD + b"\r\n")
+            await reader.readuntil(b'"alive"}')
+        owing[1].write(HEAD)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answered = time.monotonic()
+            assert await idle[0].read() == b""
+        assert 0.9 < time.monotonic() - answered < 4
+
+        for reader, writer in (owing, new):  # these have as long as any request
+            assert not reader.at_eof()
+            writer.write(b"\r\n" if writer is owing[1] else HEAD + b"\r\n")
+            assert (await reader.readuntil(b'"alive"}')).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_request_that_stops_in_the_middle_gets_a_408(hasty_client: httpx.AsyncClient) -> None:
