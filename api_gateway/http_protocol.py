@@ -4,8 +4,10 @@ import contextlib
 import contextvars
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, cast
 
+from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api_gateway.http_counts import HttpCounts, Reason
@@ -26,6 +28,12 @@ _HOST_BYTES = len(b"host")
 MAX_SENT_AHEAD = 16
 #: What a client has to take of an answer in each `send_seconds`.
 TAKEN_BYTES = 64 << 10
+
+#: As uvicorn does it, with a cycle of ours: it lets nobody choose the class, and to give an object another one when it
+#: is there costs more than to make it.
+_take_request = FunctionType(
+    HttpToolsProtocol.on_headers_complete.__code__, {**vars(httptools_impl), "RequestResponseCycle": ResponseCycle}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +142,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             self._refusal = _NOT_ONE_HOST
             raise _Refused
-        super().on_headers_complete()
-        # uvicorn has just made it, of a class that it lets nobody choose, and its task has not begun.
-        self.cycle.__class__ = ResponseCycle
+        _take_request(self)
 
     def on_message_complete(self) -> None:
         # An answer may be complete before the request is; then the client owes the next one.
