@@ -40,7 +40,8 @@ def _register_calls(metrics: Metrics, *callers: Caller) -> None:
     """Of the two services that are called."""
     metrics.histogram(
         "rpc_client_attempt_duration_seconds",
-        "How long attempts of calls, and of batches, took until their answer, or the first message of a stream.",
+        "How long attempts of calls, and of batches, took until their answer, or the first message of a stream. "
+        "The code of one that a deadline ended is DEADLINE_EXCEEDED, and CANCELLED where the client left.",
         ChainMap(*(caller.attempts for caller in callers)),
         ("callee", "rpc_response_status_code"),
     )

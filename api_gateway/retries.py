@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 #: The ends of an attempt that do not say that a server was there.
 _NO_ANSWER = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+#: So much earlier than it is due a timer may go off.
+_TIMER_SECONDS = 0.002
 #: Attempts that reached a server: calls wait for the connection, so one that is down uses up none.
 MAX_ATTEMPTS = 5
 
@@ -101,6 +103,10 @@ class Caller:
             code = grpc.StatusCode.OK
         except UpstreamError as error:
             code = error.code
+            raise
+        except asyncio.CancelledError:
+            if asyncio.get_running_loop().time() > deadline - _TIMER_SECONDS:
+                code = grpc.StatusCode.DEADLINE_EXCEEDED
             raise
         except Exception:
             code = grpc.StatusCode.INTERNAL  # an answer that is none

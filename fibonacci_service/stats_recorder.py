@@ -26,6 +26,9 @@ from service_kit.traces import Tracer
 
 log = structlog.get_logger()
 
+#: While there is no room, the log says how much was dropped no more often than so.
+DROPPED_LOG_SECONDS = 1.0
+
 #: The time of day in seconds since the epoch, as `time.time` gives it.
 Clock = Callable[[], float]
 
@@ -58,6 +61,7 @@ class StatsRecorder:
         self._outbox = Outbox(source=self.source)
         self._overflowed = 0
         self._failures_overflowed = 0
+        self._overflow_told_at = 0.0
         self._recordless_logged = False
         self.served = 0
         self.recorded = 0
@@ -118,6 +122,7 @@ class StatsRecorder:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._log_overflow()
         self._close_open()
         try:
             async with asyncio.timeout(self._flush_seconds):
@@ -135,6 +140,9 @@ class StatsRecorder:
             await asyncio.sleep(self._interval_seconds)
             if self._outbox.size == 0 or self._minute_is_over:
                 self._close_open()
+            now = asyncio.get_running_loop().time()
+            if now - self._overflow_told_at >= DROPPED_LOG_SECONDS and self._log_overflow():
+                self._overflow_told_at = now
 
     async def _send_for_ever(self) -> None:
         while True:
@@ -158,7 +166,6 @@ class StatsRecorder:
             self.recorded += request_count(batch)
 
     def _close_open(self) -> None:
-        self._log_overflow()
         now = self._clock()
         if self._open.size:
             self._outbox.add(self._open, end_time=now)
@@ -193,13 +200,16 @@ class StatsRecorder:
         if count:
             log.warning("stats.dropped", count=count, total_dropped=self.dropped, reason=reason)
 
-    def _log_overflow(self) -> None:
-        if self._overflowed or self._failures_overflowed:
-            log.warning(
-                "stats.dropped",
-                count=self._overflowed,
-                failures=self._failures_overflowed,
-                total_dropped=self.dropped,
-                reason="FIBONACCI_STATS_MAX_PENDING different numbers waited",
-            )
+    def _log_overflow(self) -> bool:
+        """Whether something was dropped since the line before."""
+        if not (self._overflowed or self._failures_overflowed):
+            return False
+        log.warning(
+            "stats.dropped",
+            count=self._overflowed,
+            failures=self._failures_overflowed,
+            total_dropped=self.dropped,
+            reason="FIBONACCI_STATS_MAX_PENDING different numbers waited",
+        )
         self._overflowed = self._failures_overflowed = 0
+        return True

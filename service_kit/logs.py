@@ -66,7 +66,8 @@ def configure_logging(*, service: str, level: str, log_format: Literal["auto", "
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(output),
+        # One write a line: the services may share what they write to, as they do under `make run`.
+        logger_factory=structlog.WriteLoggerFactory(output),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(output)

@@ -11,8 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from api_gateway.circuit_breaker import FAILURES_TO_OPEN
+from api_gateway.number_responses import WATCHED_ABOVE_N
 from service_kit.metrics import PATH
-from tests.api_gateway.connections import answer_to
+from tests.api_gateway.connections import answer_to, asking_for, connected
 from tests.api_gateway.neighbours import (
     Gate,
     TinyFibonacci,
@@ -27,6 +28,7 @@ from tests.api_gateway.watching_neighbour import WatchingStats
 from tests.scrapes import scraper_of
 
 DURATION = "http_server_request_duration_seconds"
+ATTEMPTS = "rpc_client_attempt_duration_seconds_count"
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 
@@ -112,22 +114,43 @@ async def test_attempts_are_told_by_callee_and_status_code_and_retries(
         assert (await client.get(path)).status_code == 200
         told = await scraper_of(client)()
 
-    attempts = "rpc_client_attempt_duration_seconds_count"
-    assert told.value(attempts, callee=callee, rpc_response_status_code="UNAVAILABLE") == 2
-    assert told.value(attempts, callee=callee, rpc_response_status_code="OK") == 1
-    assert told.value(attempts) == 3
+    assert told.value(ATTEMPTS, callee=callee, rpc_response_status_code="UNAVAILABLE") == 2
+    assert told.value(ATTEMPTS, callee=callee, rpc_response_status_code="OK") == 1
+    assert told.value(ATTEMPTS) == 3
     assert told.value("rpc_client_retries_total", callee=callee) == 2
     assert told.value("rpc_client_retries_total") == 2
     assert told.value("rpc_client_retries_refused_total") == 0
 
 
-async def test_an_attempt_that_the_deadline_ended_is_told_as_cancelled() -> None:
-    async with gateway_to(TinyFibonacci(hang), deadline_seconds=0.2) as client:
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/fib?n=10", {}),
+        ("/fib?n=5000", {}),
+        ("/fib?n=10", {"X-Request-Timeout-Ms": "100"}),
+        ("/stats", {}),
+    ],
+    ids=["batch", "alone", "the client's deadline", "stats"],
+)
+async def test_an_attempt_that_the_deadline_ended_says_so(path: str, headers: dict[str, str]) -> None:
+    service = TinyStats if path == "/stats" else TinyFibonacci
+    async with gateway_to(service(hang), deadline_seconds=0.2) as client:
         await until_ready(client)
-        assert (await client.get("/fib?n=10")).status_code == 504
-        told = await scraper_of(client).until("rpc_client_attempt_duration_seconds_count", 1)
+        assert (await client.get(path, headers=headers)).status_code in {503, 504}
+        told = await scraper_of(client).until(ATTEMPTS, 1)
 
-    assert told.value("rpc_client_attempt_duration_seconds_count", rpc_response_status_code="CANCELLED") == 1
+    assert told.value(ATTEMPTS, rpc_response_status_code="DEADLINE_EXCEEDED") == 1
+
+
+async def test_an_attempt_that_the_client_left_is_told_as_cancelled() -> None:
+    async with gateway_to(TinyFibonacci(hang)) as client:
+        await until_ready(client)
+        async with connected(client) as (_, writer):
+            writer.write(asking_for(WATCHED_ABOVE_N + 1))
+            await scraper_of(client).until("http_server_active_requests", 2)  # the scrape is one
+        told = await scraper_of(client).until(ATTEMPTS, 1)
+
+    assert told.value(ATTEMPTS, rpc_response_status_code="CANCELLED") == 1
 
 
 async def test_retries_beyond_the_budget_are_told() -> None:

@@ -52,13 +52,13 @@ def admitted(backlog: Backlog, stack: ExitStack, *, seconds: float) -> int:
         (1, 0, 0.01, 0),
     ],
 )
-def test_tasks_may_wait_by_their_seconds_and_not_by_their_number(
+async def test_tasks_may_wait_by_their_seconds_and_not_by_their_number(
     stack: ExitStack, size: int, max_seconds: float, seconds: float, count: int
 ) -> None:
     assert admitted(Backlog(size=size, max_seconds=max_seconds), stack, seconds=seconds) == count
 
 
-def test_a_task_that_waits_no_more_makes_room(stack: ExitStack) -> None:
+async def test_a_task_that_waits_no_more_makes_room(stack: ExitStack) -> None:
     backlog = Backlog(size=1, max_seconds=0.3)
     for _ in range(100):
         with backlog.waiting(0.1):
@@ -69,7 +69,9 @@ def test_a_task_that_waits_no_more_makes_room(stack: ExitStack) -> None:
     assert admitted(backlog, stack, seconds=0.1) == 3
 
 
-def test_a_refusal_tells_when_what_waits_and_what_is_at_work_will_be_done(stack: ExitStack, clock: SetTime) -> None:
+async def test_a_refusal_tells_when_what_waits_and_what_is_at_work_will_be_done(
+    stack: ExitStack, clock: SetTime
+) -> None:
     backlog = Backlog(size=2, max_seconds=3)
     for _ in range(2):
         stack.enter_context(backlog.at_work(10))
@@ -84,7 +86,7 @@ def test_a_refusal_tells_when_what_waits_and_what_is_at_work_will_be_done(stack:
     assert caught.value.facts() == {"wait_seconds": "9.0"}
 
 
-def test_a_task_that_takes_longer_than_predicted_is_any_moment_done(stack: ExitStack, clock: SetTime) -> None:
+async def test_a_task_that_takes_longer_than_predicted_is_any_moment_done(stack: ExitStack, clock: SetTime) -> None:
     backlog = Backlog(size=1, max_seconds=3)
     stack.enter_context(backlog.at_work(1))
     clock.now += 60
@@ -93,7 +95,7 @@ def test_a_task_that_takes_longer_than_predicted_is_any_moment_done(stack: ExitS
     assert not backlog.empty
 
 
-def test_where_tasks_take_longer_than_predicted_fewer_may_wait(stack: ExitStack) -> None:
+async def test_where_tasks_take_longer_than_predicted_fewer_may_wait(stack: ExitStack) -> None:
     backlog = Backlog(size=1, max_seconds=12)
     for _ in range(200):
         backlog.learn(0.1, 0.4)
@@ -102,7 +104,7 @@ def test_where_tasks_take_longer_than_predicted_fewer_may_wait(stack: ExitStack)
     assert backlog.wait_seconds == pytest.approx(12, rel=0.35)
 
 
-def test_what_a_few_short_tasks_took_changes_little(stack: ExitStack) -> None:
+async def test_what_a_few_short_tasks_took_changes_little(stack: ExitStack) -> None:
     backlog = Backlog(size=1, max_seconds=10)
     for _ in range(3):
         backlog.learn(0.001, 0.01)
@@ -110,7 +112,7 @@ def test_what_a_few_short_tasks_took_changes_little(stack: ExitStack) -> None:
     assert admitted(backlog, stack, seconds=1) == 10
 
 
-def test_one_task_during_which_the_machine_slept_does_not_stop_the_service(stack: ExitStack) -> None:
+async def test_one_task_during_which_the_machine_slept_does_not_stop_the_service(stack: ExitStack) -> None:
     backlog = Backlog(size=1, max_seconds=10)
     backlog.learn(0.1, 3_600)
 

@@ -1,8 +1,15 @@
 """StatsRecorder while sending is held up: minutes, and the bound of what waits."""
 
+import asyncio
+import time
+from typing import Any
+
+import pytest
 import structlog
 
+from fibonacci_service import stats_recorder
 from fibonacci_service.observations import Failure, FailureKind, Operation
+from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2
 from tests.fibonacci_service.recording import NEVER, SetClock, account, record_all, recorder_of, shape
 from tests.fibonacci_service.scripted_stats import Gate, ScriptedStats, accept, served
@@ -99,6 +106,35 @@ async def test_numbers_past_the_bound_are_dropped_and_counted_and_known_ones_are
     assert (dropped["count"], "FIBONACCI_STATS_MAX_PENDING" in dropped["reason"]) == (5, True)
     assert account(recorder) == {"served": 17, "recorded": 12, "pending": 0, "dropped": 5}
     assert servicer.counted == 12
+
+
+async def test_what_is_dropped_in_an_outage_is_told_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats_recorder, "DROPPED_LOG_SECONDS", 0.3)
+
+    def events(lines: list[Any]) -> list[Any]:
+        return [line for line in lines if line["event"] == "stats.dropped"]
+
+    async def told(count: int) -> list[Any]:
+        async with asyncio.timeout(10):
+            while len(dropped := events(lines)) < count:  # noqa: ASYNC110 - nothing else tells of it
+                await asyncio.sleep(0.01)
+        return dropped
+
+    with structlog.testing.capture_logs() as lines:
+        async with (
+            open_channel("127.0.0.1:1") as channel,
+            recorder_of(channel, flush_seconds=0.1, max_pending=10) as recorder,
+        ):
+            record_all(recorder, range(15))
+            await told(1)
+            first_told = time.monotonic()
+            for n in (15, 16):
+                record_all(recorder, [n])
+                await asyncio.sleep(0.05)
+            dropped = await told(2)
+            assert time.monotonic() - first_told > 0.2
+
+    assert [(line["count"], line["total_dropped"]) for line in dropped] == [(5, 5), (2, 7)]
 
 
 async def test_the_bound_holds_over_the_open_and_the_closed_together() -> None:

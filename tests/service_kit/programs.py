@@ -42,12 +42,16 @@ WITHOUT_STDOUT = ("/bin/sh", "-c", 'exec "$0" "$@" >&-')
 
 
 def start(
-    program: str, *arguments: str, environment: Mapping[str, str] | None = None, through: Sequence[str] = ()
+    program: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    through: Sequence[str] = (),
+    stdout: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*through, sys.executable, "-c", _PREAMBLE + program, *arguments],
         env={**os.environ, **(environment or {})},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )

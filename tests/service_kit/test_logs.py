@@ -2,6 +2,7 @@ import datetime as dt
 import json
 import logging
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,6 +144,25 @@ def test_a_service_whose_reader_went_away_ends_as_well_as_any() -> None:
     status, _, errors = programs.finished(process, signal.SIGTERM)
 
     assert (status, errors) == (0, "")
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_line_is_one_write_so_that_services_may_share_what_they_write_to(log_format: str) -> None:
+    told = """
+configure_logging(service="the_service", level="info", log_format=sys.argv[1])
+log.info("thing.done")
+logging.getLogger("library").warning("odd")
+"""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # each write is one message
+    with ours, theirs:
+        ours.settimeout(30)
+        process = programs.start(told, log_format, environment={"PYTHONUNBUFFERED": "1"}, stdout=theirs.fileno())
+        assert programs.finished(process)[0] == 0
+        lines = [ours.recv(10_000), ours.recv(10_000)]
+
+    assert [line.count(b"\n") for line in lines] == [1, 1]
+    assert b"thing.done" in lines[0]
+    assert b"odd" in lines[1]
 
 
 LOGS_INTO_NOTHING = """
