@@ -74,6 +74,29 @@ async def test_leaving_the_pool_ends_also_a_process_at_work(processes: Processes
     assert not is_there(process)
 
 
+async def test_a_task_that_waits_when_the_pool_is_left_starts_no_process(processes: Processes) -> None:
+    async with pool_of() as pool:
+        tasks = [asyncio.create_task(keep_busy(pool)) for _ in range(2)]
+        await processes.next()
+
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [WorkerLost, WorkerLost]
+    assert len(processes.all) == 1
+    assert processes.running == []
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 5, 8])
+async def test_a_process_that_starts_when_the_pool_is_left_is_ended(processes: Processes, turns: int) -> None:
+    async with pool_of() as pool:
+        task = asyncio.create_task(keep_busy(pool))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    with pytest.raises(WorkerLost):
+        await task
+    assert processes.running == []
+
+
 async def test_a_process_gives_way_to_everything_else(processes: Processes) -> None:
     async with pool_of() as pool:
         await ask(pool)
