@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -65,6 +66,7 @@ class WorkerPool:
         self._free = asyncio.Semaphore(size)
         self._idle: list[Process] = []
         self._working: set[Process] = set()
+        self._left = False
         #: Processes that were started, that ended by themselves, and that were killed in the middle of a task.
         self.started = 0
         self.lost = 0
@@ -120,10 +122,10 @@ class WorkerPool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Ends every process. A task that one is still at work for raises WorkerLost, and reaps it."""
+        """Ends every process. A task that is at work or waits raises WorkerLost, and reaps what it had."""
+        self._left = True
         for process in self._working:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _send_kill(process)
         for process in self._idle:
             await self._kill(process)
         self._idle.clear()
@@ -141,7 +143,9 @@ class WorkerPool:
             self._free.release()
 
     async def _process(self) -> tuple[Process, bool]:
-        """A process, and whether it was started for this."""
+        """A process, and whether it was started for this. Raises WorkerLost where the pool was left."""
+        if self._left:
+            raise WorkerLost(-signal.SIGKILL)  # as the process was that it waited for
         while self._idle:
             process = self._idle.pop()
             if process.returncode is None:
@@ -152,6 +156,8 @@ class WorkerPool:
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PIPE_BYTES
         )
         self.started += 1
+        if self._left:  # while it started; who reads its answer learns of its end
+            _send_kill(process)
         return process, True
 
     async def _send(self, process: Process, task: dict[str, object]) -> None:
@@ -173,9 +179,13 @@ class WorkerPool:
         log.warning("worker.lost", exit_status=process.returncode, busy=busy)
 
     async def _kill(self, process: Process) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        _send_kill(process)
         await asyncio.shield(_ended(process))
+
+
+def _send_kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 async def _ended(process: Process) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from stats_service.histogram import Histogram, percentile_ns
 
-#: Sums stop here instead of overflowing 64 bits: 253 years of computing. What one batch adds still fits above it.
+#: Sums stop here instead of overflowing 64 bits: 253 years of computing.
 MOST = 8 * 10**18
 #: The longest time of one answer, and so the neutral element of the shortest: of no answer at all.
 MAX_DURATION_NS = 10**15

@@ -9,11 +9,13 @@ from google.protobuf.empty_pb2 import Empty
 from service_kit.interceptors import note
 from service_kit.pb.stats import stats_pb2, stats_pb2_grpc
 from stats_service import messages
+from stats_service.batch import Batch
 from stats_service.paging import PageRequest, index_of, page_request
 from stats_service.remembered import Remembered
 from stats_service.store import StatsStore
 from stats_service.summary import Page
 from stats_service.tally import Tally
+from stats_service.uncancelled import uncancelled
 from stats_service.watchers import DEFAULT_INTERVAL_SECONDS, Watchers
 
 #: How old the first page may be when another process wrote since; after a write through this one it is read anew.
@@ -31,9 +33,7 @@ class StatsServicer(stats_pb2_grpc.StatsServicer):
 
     async def RecordNo(self, request: stats_pb2.RecordRequest, context: Any) -> stats_pb2.RecordResponse:
         batch = messages.batch_of(request)
-        applied = await self._store.record(batch)
-        self._front.forget()
-        self.tally.add(batch, applied=applied)
+        applied = await self._recorded(batch)
         note(source=batch.source, sequence=batch.sequence, requests=batch.count, duplicate=not applied)
         return stats_pb2.RecordResponse(success=True, duplicate=not applied)
 
@@ -78,6 +78,14 @@ class StatsServicer(stats_pb2_grpc.StatsServicer):
     def end_streams(self) -> None:
         """Ends every WatchStats."""
         self.watchers.end()
+
+    @uncancelled
+    async def _recorded(self, batch: Batch) -> bool:
+        """Whether it was applied, which is counted here also where its sender went away meanwhile."""
+        applied = await self._store.record(batch)
+        self._front.forget()
+        self.tally.add(batch, applied=applied)
+        return applied
 
     async def _front_page(self) -> Page:
         return (await self._front.get())[0]

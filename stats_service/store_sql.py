@@ -65,6 +65,7 @@ class SqlStore:
         self._rows_counted_at = float("-inf")
         self._rows_at_most = 0
 
+    @uncancelled
     async def record(self, batch: Batch) -> bool:
         now = self._clock()
         added = batch.measures(now)
@@ -115,7 +116,6 @@ class SqlStore:
         await self._leave_histograms_to_the_busiest()
         return Tidied(sources=sources, folded=folded)
 
-    @uncancelled
     async def _apply(self, batch: Batch, added: Sequence[NumberMeasures], now: float) -> bool:
         async with self._writing() as connection:
             if batch.source and not await self._advance(connection, batch, now):
@@ -175,7 +175,6 @@ class SqlStore:
         if self._rows_at_most >= self._bounds.full:
             await self._fold_some()
 
-    @uncancelled
     async def _count_rows(self) -> None:
         async with self._reading() as connection:
             self._rows_at_most = await count_numbers(connection)

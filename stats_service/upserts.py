@@ -114,8 +114,9 @@ def _merges(dialect: Dialect) -> Mapping[str, Merge]:
 
 
 def _saturated_sum(dialect: Dialect) -> Merge:
+    """Both are at most MOST, and their sum may be more than 64 bits hold."""
     least = _least(dialect)
-    return lambda kept, added: least(kept + added, literal_column(str(MOST)))
+    return lambda kept, added: least(kept, literal_column(str(MOST)) - added) + added
 
 
 def _least(dialect: Dialect) -> Merge:

@@ -13,7 +13,7 @@ from fibonacci_service.value_workers import ValueWorkers
 from fibonacci_service.values import INLINE_MAX_INDEX, EncodedValue, encoded_value
 from fibonacci_service.worker_pool import WorkerPool
 from tests.fibonacci_service.observing import Observed
-from tests.fibonacci_service.processes import ENDLESS, LONG, Processes, kill, pool_of, seconds_to_end
+from tests.fibonacci_service.processes import ENDLESS, LONG, Processes, kill, pool_of, until_killed
 
 DECIMAL, BIG_ENDIAN = Encoding.DECIMAL, Encoding.BIG_ENDIAN
 DEAR = INLINE_MAX_INDEX + 1
@@ -99,7 +99,7 @@ async def test_small_numbers_are_answered_while_a_dear_one_is_computed(bench: Be
     assert process.returncode is None
     assert not dear.done()
     dear.cancel()
-    await seconds_to_end(process)
+    await until_killed(process)
 
 
 async def test_a_dear_computation_ends_with_the_last_who_waits_for_it(bench: Bench, processes: Processes) -> None:
@@ -112,7 +112,7 @@ async def test_a_dear_computation_ends_with_the_last_who_waits_for_it(bench: Ben
 
     second.cancel()
 
-    await seconds_to_end(process)
+    await until_killed(process)
     assert bench.observed == Observed(failures=[Failure(LONG, FailureKind.CANCELLED)] * 2)
     assert (await bench.calculator.compute(DEAR, DECIMAL)).encoded == encoded_value(DEAR, DECIMAL)
 

@@ -14,7 +14,7 @@ from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci import fib_pb2
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from tests.fibonacci_service.conftest import settings_of
-from tests.fibonacci_service.processes import LONG, Processes, kill, seconds_to_end
+from tests.fibonacci_service.processes import LONG, Processes, kill, until_killed
 from tests.fibonacci_service.scripted_stats import ScriptedStats, accept, listening
 from tests.refusal import refusal_of
 from tests.scrapes import Scraper, scraped
@@ -183,7 +183,7 @@ async def test_what_is_shed_is_told_by_kind_and_the_log_has_the_same_names(proce
             await refusal_of(stub.StreamRange(fib_pb2.StreamRangeRequest(start=1, count=1)).read())
         scrape = await scraper()
         await cancelled(first)
-        await seconds_to_end(process)
+        await until_killed(process)
 
     # The second is refused as a further one that lasts, before it comes to the workers.
     assert scrape.value("rpc_server_shed_total", kind="lasting_calls") == 2

@@ -26,7 +26,7 @@ from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats import stats_pb2
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from tests.fibonacci_service.conftest import settings_of
-from tests.fibonacci_service.processes import LONG, Processes, seconds_to_end
+from tests.fibonacci_service.processes import LONG, Processes, until_killed
 from tests.refusal import Refusal, refusal_in, refusal_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def test_dear_requests_wait_by_their_predicted_seconds_and_small_ones_are_
             assert await small(stub) == 55
             refused = {task for task in waiting if task.done()}
         first.cancel()  # and those that wait have their turn
-        await seconds_to_end(process)
+        await until_killed(process)
         outcomes = await asyncio.gather(*waiting)
 
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
@@ -98,7 +98,7 @@ async def test_requests_that_wait_for_a_worker_take_no_place_of_small_ones(proce
         assert not any(call.done() for call in dear)
         for call in dear:
             call.cancel()
-        await seconds_to_end(process)
+        await until_killed(process)
 
 
 async def test_as_many_requests_wait_for_a_worker_as_may_also_where_they_share_a_computation(
@@ -111,7 +111,7 @@ async def test_as_many_requests_wait_for_a_worker_as_may_also_where_they_share_a
         described = await refusal_of(stub.DescribeFib(fib_pb2.DescribeFibRequest(n="10")))
         streamed = await refusal_of(stub.StreamFib(fib_pb2.StreamFibRequest(n=10, encoding=fib_pb2.DECIMAL)).read())
         first.cancel()
-        await seconds_to_end(process)
+        await until_killed(process)
 
     assert [(refusal.code, refusal.reason) for refusal in (alike, described, streamed)] == [
         (EXHAUSTED, "WORKERS_BUSY"),

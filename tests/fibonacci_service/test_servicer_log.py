@@ -15,7 +15,7 @@ from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci import fib_pb2
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from tests.fibonacci_service.conftest import settings_of
-from tests.fibonacci_service.processes import LONG, Processes, kill, seconds_to_end
+from tests.fibonacci_service.processes import LONG, Processes, kill, until_killed
 from tests.fibonacci_service.requests import ask, batch
 from tests.refusal import refusal_of
 
@@ -85,7 +85,7 @@ async def test_the_line_of_a_call_that_was_cancelled_says_what_it_was_at(
         process.send_signal(signal.SIGSTOP)  # it is not to be done before the call is cancelled
         call.cancel()
         await asyncio.wait([answer])
-        await seconds_to_end(process)
+        await until_killed(process)
 
     [served] = of("rpc.served", lines)
     assert served["code"] == "CANCELLED"

@@ -15,7 +15,7 @@ from service_kit.pb.fibonacci import fib_pb2
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats import stats_pb2
 from tests.fibonacci_service.conftest import settings_of
-from tests.fibonacci_service.processes import LONG, Processes, kill, seconds_to_end
+from tests.fibonacci_service.processes import LONG, Processes, kill, until_killed
 from tests.fibonacci_service.scripted_stats import Gate, ScriptedStats, accept, listening
 from tests.refusal import refusal_of
 
@@ -105,7 +105,7 @@ async def test_every_kind_of_failure_is_told(processes: Processes, monkeypatch: 
         process = await processes.next()
         await refusal_of(stub.GetFib(fib_pb2.FibonacciRequest(n=LONG - 1, encoding=fib_pb2.DECIMAL)))
         left.cancel()
-        await seconds_to_end(process)
+        await until_killed(process)
         with monkeypatch.context() as patch:
             patch.setattr("fibonacci_service.calculator.encoded_value", None)
             with pytest.raises(grpc.aio.AioRpcError):

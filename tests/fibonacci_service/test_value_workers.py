@@ -8,7 +8,7 @@ from fibonacci_service.sequence import Encoding, predicted_bytes
 from fibonacci_service.value_workers import SHARED_MIN_INDEX, ValueWorkers
 from fibonacci_service.values import encoded_value
 from fibonacci_service.worker_pool import WorkerPool
-from tests.fibonacci_service.processes import ENDLESS, LONG, Processes, is_there, kill, pool_of, seconds_to_end
+from tests.fibonacci_service.processes import ENDLESS, LONG, Processes, is_there, kill, pool_of, until_killed
 
 DECIMAL, BIG_ENDIAN = Encoding.DECIMAL, Encoding.BIG_ENDIAN
 #: The lower half of F(2,000,008) begins with two zeros.
@@ -89,4 +89,4 @@ async def test_leaving_a_shared_computation_ends_both_halves(pool: WorkerPool, p
     asked.cancel()
 
     for process in started:
-        await seconds_to_end(process)
+        await until_killed(process)

@@ -18,11 +18,8 @@ from tests.fibonacci_service.processes import (
     keep_busy,
     kill,
     pool_of,
-    seconds_to_end,
+    until_killed,
 )
-
-#: How soon an abandoned computation is gone.
-SOON = 0.2
 
 
 async def test_an_answer_comes_with_its_digest() -> None:
@@ -74,6 +71,29 @@ async def test_leaving_the_pool_ends_also_a_process_at_work(processes: Processes
     assert not is_there(process)
 
 
+async def test_a_task_that_waits_when_the_pool_is_left_starts_no_process(processes: Processes) -> None:
+    async with pool_of() as pool:
+        tasks = [asyncio.create_task(keep_busy(pool)) for _ in range(2)]
+        await processes.next()
+
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [WorkerLost, WorkerLost]
+    assert len(processes.all) == 1
+    assert processes.running == []
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 5, 8])
+async def test_a_process_that_starts_when_the_pool_is_left_is_ended(processes: Processes, turns: int) -> None:
+    async with pool_of() as pool:
+        task = asyncio.create_task(keep_busy(pool))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    with pytest.raises(WorkerLost):
+        await task
+    assert processes.running == []
+
+
 async def test_a_process_gives_way_to_everything_else(processes: Processes) -> None:
     async with pool_of() as pool:
         await ask(pool)
@@ -115,17 +135,14 @@ async def test_a_process_killed_while_it_is_idle_is_replaced_unnoticed(processes
     assert len(processes.all) == 2
 
 
-async def test_a_process_ends_soon_after_its_task_is_cancelled(processes: Processes) -> None:
-    seconds: list[float] = []
+async def test_a_process_ends_when_its_task_is_cancelled(processes: Processes) -> None:
     async with pool_of() as pool:
-        for _ in range(3):  # the best counts: others may keep the processor from a process that gives way
-            task = asyncio.create_task(keep_busy(pool))
-            process = await processes.next()
-            task.cancel()
-            seconds.append(await seconds_to_end(process))
+        task = asyncio.create_task(keep_busy(pool))
+        process = await processes.next()
+        task.cancel()
+        await until_killed(process)
 
         assert await ask(pool) == b"55"
-    assert min(seconds) < SOON
 
 
 async def test_a_task_cancelled_in_the_middle_of_its_answer_ends_its_process(processes: Processes) -> None:
@@ -139,7 +156,7 @@ async def test_a_task_cancelled_in_the_middle_of_its_answer_ends_its_process(pro
         task = asyncio.create_task(read(begun))
         await begun.wait()
         task.cancel()
-        await seconds_to_end(processes.all[0])
+        await until_killed(processes.all[0])
 
         assert await ask(pool) == b"55"
 

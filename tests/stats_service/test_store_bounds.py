@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from stats_service.errors import NumberUnknown
-from stats_service.measures import Measures
+from stats_service.measures import MOST, Measures
 from stats_service.paging import Order
+from stats_service.records import NumberRecord
 from stats_service.store import StatsStore, Tidied
 from tests.stats_service.accounts import (
     NOON,
@@ -71,6 +72,20 @@ async def test_what_is_folded_later_is_added_to_the_row_of_the_folded(open_store
 
     assert (await totals(store)).folded.count == 9
     assert await counts(store) == {1: 30}
+
+
+async def test_the_row_of_the_folded_stops_at_its_bound_whatever_is_folded(open_store: OpenStore) -> None:
+    """The longest times that a record may tell of, in eight times as many numbers as a row holds."""
+    store = await open_store(max_numbers=1)
+    for sequence in range(1, 11):
+        longest = [NumberRecord(n, 10**9, total_ns=10**15, max_ns=10**15) for n in range(1_000)]
+        assert await store.record(batch(2 * sequence, *longest))
+        assert await store.record(batch(2 * sequence + 1, *longest))
+        await store.tidy()
+
+    told = await totals(store)
+    assert (told.all.total_ns, told.folded.total_ns) == (MOST, MOST)
+    assert await store.record(batch(100, answers(1)))
 
 
 async def test_within_the_bound_nothing_is_folded(open_store: OpenStore) -> None:

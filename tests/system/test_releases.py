@@ -13,11 +13,11 @@ from service_kit.pb.fibonacci.fib_pb2 import GetResidueRequest
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from tests.system.account import settled
 from tests.system.conftest import LOG_BATCHES, Report
+from tests.system.releases import REPOSITORY, code_of, git
 from tests.system.watch import watched_load
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[2]
 #: What the contract of release 0.1 had not yet; the commit before the one that added it is the release.
 FIRST_ADDITION = ("-S", "GetRecorder", "--", "proto/fibonacci/fib.proto")
 
@@ -27,17 +27,9 @@ def release(tmp_path: Path) -> Path:
     """The code of release 0.1, from the history of this repository."""
     try:
         commit = git("log", "--reverse", "--format=%H", *FIRST_ADDITION).decode().split()[0]
-        archive = git("archive", "--format=tar", f"{commit}^")
+        return code_of(f"{commit}^", tmp_path / "release")
     except (OSError, subprocess.CalledProcessError, IndexError) as error:
         pytest.fail(f"release 0.1 is taken from the git history of {REPOSITORY}, which does not have it: {error}")
-    folder = tmp_path / "release"
-    folder.mkdir()
-    subprocess.run(["tar", "--extract"], cwd=folder, input=archive, check=True)
-    return folder
-
-
-def git(*arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=REPOSITORY, check=True, capture_output=True).stdout
 
 
 @pytest.fixture
