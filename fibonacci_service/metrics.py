@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from fibonacci_service import worker_usage
 from fibonacci_service.cache import MemoryCache
 from fibonacci_service.observations import Computation, Failure, FailureKind, Observer, Operation, Origin
 from fibonacci_service.stats_recorder import StatsRecorder
@@ -80,6 +81,17 @@ def _register_workers(metrics: Metrics, pool: WorkerPool) -> None:
         "Worker processes that were ended in the middle of a task, for nobody waited for it any more.",
         lambda: pool.killed,
     )
+    if worker_usage.is_told():
+        metrics.gauge(
+            "fibonacci_worker_resident_memory_bytes",
+            "Resident memory of all worker processes; each counts what they share.",
+            lambda: worker_usage.resident_bytes(pool.pids),
+        )
+        metrics.counter(
+            "fibonacci_worker_cpu_seconds",
+            "Processor time of all worker processes, those that have ended too.",
+            worker_usage.CpuSeconds(lambda: pool.pids),
+        )
 
 
 def _register_recorder(metrics: Metrics, recorder: StatsRecorder) -> None:

@@ -7,6 +7,7 @@ threads, no pickle, and a child that is killed while it writes breaks its own pi
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import os
 import signal
@@ -66,11 +67,17 @@ class WorkerPool:
         self._free = asyncio.Semaphore(size)
         self._idle: list[Process] = []
         self._working: set[Process] = set()
+        self._watching: set[asyncio.Task[None]] = set()
         self._left = False
         #: Processes that were started, that ended by themselves, and that were killed in the middle of a task.
         self.started = 0
         self.lost = 0
         self.killed = 0
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes that there are."""
+        return [process.pid for process in (*self._idle, *self._working)]
 
     def step_aside(self) -> None:
         """Has the call that is being answered give its place to the next before it waits. Raises WorkersBusy."""
@@ -126,6 +133,8 @@ class WorkerPool:
         self._left = True
         for process in self._working:
             _send_kill(process)
+        for watching in self._watching:
+            watching.cancel()
         for process in self._idle:
             await self._kill(process)
         self._idle.clear()
@@ -156,6 +165,7 @@ class WorkerPool:
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PIPE_BYTES
         )
         self.started += 1
+        self._watch(process)
         if self._left:  # while it started; who reads its answer learns of its end
             _send_kill(process)
         return process, True
@@ -168,6 +178,19 @@ class WorkerPool:
             writer.write(frame(Kind.TASK, json.dumps(task).encode()))
             await writer.drain()
 
+    def _watch(self, process: Process) -> None:
+        """Has the end of the process noticed when it comes, and not with the next task."""
+
+        async def wait() -> None:
+            await process.wait()
+            if process in self._idle:
+                self._idle.remove(process)
+                self._lose(process, busy=False)
+
+        watching = asyncio.create_task(wait())
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+
     def _count_end(self, process: Process) -> None:
         if process.returncode is None:
             self.killed += 1
@@ -176,11 +199,17 @@ class WorkerPool:
 
     def _lose(self, process: Process, *, busy: bool) -> None:
         self.lost += 1
-        log.warning("worker.lost", exit_status=process.returncode, busy=busy)
+        # An idle one is lost by no request, least of all by the one that it was started for, or that finds it so.
+        context = contextvars.copy_context() if busy else contextvars.Context()
+        context.run(_tell_lost, process, busy=busy)
 
     async def _kill(self, process: Process) -> None:
         _send_kill(process)
         await asyncio.shield(_ended(process))
+
+
+def _tell_lost(process: Process, *, busy: bool) -> None:
+    log.warning("worker.lost", exit_status=process.returncode, busy=busy)
 
 
 def _send_kill(process: Process) -> None:

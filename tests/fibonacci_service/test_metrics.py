@@ -9,6 +9,7 @@ import grpc
 import pytest
 import structlog
 
+from fibonacci_service import worker_usage
 from fibonacci_service.app import running
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci import fib_pb2
@@ -84,6 +85,24 @@ async def test_a_lost_worker_is_told_and_the_failure_of_its_request(processes: P
     assert scrape.value("fibonacci_workers_killed_total") == 0
     assert scrape.value("fibonacci_failures_total", kind="worker_lost") == 1
     assert scrape.value("fibonacci_failures_total") == 1
+
+
+@pytest.mark.skipif(not worker_usage.is_told(), reason="this system does not tell it")
+async def test_memory_and_processor_time_of_the_workers_are_told(processes: Processes) -> None:
+    memory, cpu = "fibonacci_worker_resident_memory_bytes", "fibonacci_worker_cpu_seconds_total"
+    async with told(workers=2) as (stub, scraper):
+        before = await scraper()
+        await asyncio.gather(*(stub.GetFib(number(5_000_000 + n)) for n in range(2)))
+        working = await scraper()
+        for process in processes.all:
+            kill(process)
+        gone = await scraper.until("fibonacci_workers_lost_total", 2)
+
+    assert before.value(memory) == 0
+    assert working.value(memory) > 2 * 5_000_000
+    assert 0.01 < working.value(cpu) - before.value(cpu) < 60
+    assert gone.value(memory) == 0
+    assert gone.value(cpu) >= working.value(cpu)
 
 
 async def test_an_abandoned_computation_is_told_and_what_waits_behind_it(processes: Processes) -> None:

@@ -4,11 +4,14 @@ import os
 import random
 import sys
 from asyncio.subprocess import PIPE, Process
+from typing import Any
 
 import gmpy2
 import pytest
+import structlog
 
 from fibonacci_service.errors import WorkerLost
+from service_kit.request_id import current_request_id
 from tests.fibonacci_service.processes import (
     DECIMAL,
     ENDLESS,
@@ -133,6 +136,29 @@ async def test_a_process_killed_while_it_is_idle_is_replaced_unnoticed(processes
         assert await ask(pool, 20) == b"6765"
 
     assert len(processes.all) == 2
+    assert pool.lost == 1
+
+
+async def test_an_idle_process_that_ends_is_told_at_once_and_as_of_no_request(processes: Processes) -> None:
+    current_request_id.set("of-another")
+    seen: list[tuple[str, str, bool]] = []
+
+    def see(_logger: object, _method: str, event: Any) -> Any:
+        seen.append((event["event"], current_request_id.get(), event["busy"]))
+        raise structlog.DropEvent
+
+    async with pool_of() as pool:
+        await ask(pool)
+        with structlog.testing.capture_logs():
+            structlog.configure(processors=[see])
+            kill(processes.all[0])
+            async with asyncio.timeout(30):
+                while not pool.lost:  # noqa: ASYNC110 - nothing else tells of it
+                    await asyncio.sleep(0.01)
+            await ask(pool)
+
+    assert seen == [("worker.lost", "", False)]
+    assert (pool.started, pool.lost, pool.killed) == (2, 1, 0)
 
 
 async def test_a_process_ends_when_its_task_is_cancelled(processes: Processes) -> None:
