@@ -100,6 +100,21 @@ async def test_who_asks_after_the_cancellation_starts_anew() -> None:
     assert (abandoned.begun, abandoned.cancelled, work.begun) == (1, 1, 1)
 
 
+async def test_who_asks_after_one_that_began_anew_joins_it() -> None:
+    abandoned, work, flights = Work(), Work(), Flights[str, int]()
+    [task] = await joined(flights, abandoned, 1)
+    task.cancel()
+    anew = asyncio.create_task(flights.join("key", work))  # its turn comes right after the cancelled one's
+    await work.under_way.wait()
+    await asyncio.sleep(0)  # the end of the abandoned computation is told
+    later = asyncio.create_task(flights.join("key", work))
+    await asyncio.sleep(0)
+    work.result.set_result(55)
+
+    assert [await anew, await later] == [(55, False), (55, True)]
+    assert (abandoned.cancelled, work.begun) == (1, 1)
+
+
 async def test_an_error_reaches_all_who_wait_and_is_not_kept() -> None:
     work, retried, flights = Work(), Work(), Flights[str, int]()
     tasks = await joined(flights, work, 5)

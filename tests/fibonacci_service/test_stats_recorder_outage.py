@@ -82,11 +82,11 @@ async def test_a_service_that_starts_later_gets_everything_for_no_batch_ages_wit
         async with (
             open_channel(address) as channel,
             AsyncExitStack() as later,
-            recorder_of(channel, deadline_seconds=1, max_batch_age_seconds=0.05) as recorder,
+            recorder_of(channel, deadline_seconds=0.5, max_batch_age_seconds=0.05) as recorder,
         ):
             record_all(recorder, [10, 20])
             await channel_failed(channel)
-            await asyncio.sleep(0.1)  # longer than a batch that is being sent may take
+            await asyncio.sleep(0.7)  # longer than an attempt may take, and a batch that is being sent may live
             record_all(recorder, [10, 30])
             assert (recorder.recorded, recorder.pending) == (0, 4)
             await later.enter_async_context(listening(servicer, address))
@@ -206,3 +206,11 @@ async def test_before_an_old_service_no_answer_is_lost_and_what_it_does_not_know
     [refusal] = (line for line in lines if line["log_level"] == "warning")
     assert (refusal["event"], refusal["entries"]) == ("stats.recordless_dropped", 1)
     assert refusal["reason"] == "INVALID_ARGUMENT: records must be 1 to 1000, not 0"
+
+
+async def test_of_no_answer_at_all_there_is_nothing_to_say_at_the_end() -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with open_channel("127.0.0.1:1") as channel, recorder_of(channel):
+            pass
+
+    assert lines == []

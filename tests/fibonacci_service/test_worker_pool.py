@@ -1,8 +1,10 @@
 import asyncio
+import contextlib
 import hashlib
 import os
 import random
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from typing import Any
 
@@ -159,6 +161,28 @@ async def test_an_idle_process_that_ends_is_told_at_once_and_as_of_no_request(pr
 
     assert seen == [("worker.lost", "", False)]
     assert (pool.started, pool.lost, pool.killed) == (2, 1, 0)
+
+
+async def test_a_process_that_died_unnoticed_loses_the_task_that_it_is_given(processes: Processes) -> None:
+    async with pool_of() as pool:
+        await ask(pool)
+        kill(processes.all[0])
+        while is_there(processes.all[0]):
+            time.sleep(0.001)  # noqa: ASYNC251 - asyncio gets no turn to hear of it
+        with pytest.raises(WorkerLost):
+            await ask(pool)
+
+        assert await ask(pool) == b"55"
+
+
+async def test_what_the_first_task_of_a_process_took_is_not_learned_from() -> None:
+    async with pool_of() as pool, contextlib.AsyncExitStack() as stack:
+        await pool.whole("value", seconds=1_000, n=10, encoding=DECIMAL)
+        stack.enter_context(pool.backlog.waiting(10))
+        assert pool.backlog.wait_seconds == 10
+
+        await pool.whole("value", seconds=1_000, n=10, encoding=DECIMAL)
+        assert pool.backlog.wait_seconds < 1
 
 
 async def test_a_process_ends_when_its_task_is_cancelled(processes: Processes) -> None:

@@ -118,6 +118,7 @@ async def test_what_one_batch_does_not_fold_is_folded_at_the_next_tidying_and_no
     await record_numbers(store, range(1_099))
 
     await record_numbers(store, range(2_000, 3_000), source="last")
+    assert store.numbers == 1_099
     at_once = await totals(store)
     await store.tidy()
     tidied = await totals(store)
