@@ -7,7 +7,7 @@ from fibonacci_service.cache import MemoryCache
 from fibonacci_service.observations import Computation, Failure, FailureKind, Observer, Operation, Origin
 from fibonacci_service.stats_recorder import StatsRecorder
 from fibonacci_service.worker_pool import WorkerPool
-from service_kit.metrics import Metrics
+from service_kit.metrics import Histogram, Metrics
 
 
 class ObservationCounts(Observer):
@@ -15,11 +15,14 @@ class ObservationCounts(Observer):
 
     def __init__(self) -> None:
         self.computations: dict[str, int] = dict.fromkeys(get_args(Origin), 0)
+        self.durations = Histogram()
         self.failures = {kind.name.lower(): 0 for kind in FailureKind}
         self.operations = {operation.name.lower(): 0 for operation in Operation}
 
     def record(self, computation: Computation, times: int = 1) -> None:
         self.computations[computation.origin] += times
+        if computation.origin == "computed":
+            self.durations.observe(computation.duration_ns / 1e9)
 
     def record_failure(self, failure: Failure) -> None:
         self.failures[failure.kind.name.lower()] += 1
@@ -43,6 +46,11 @@ def _register_observed(metrics: Metrics, observed: ObservationCounts) -> None:
         "Values that were answered, by where they came from.",
         lambda: observed.computations,
         ("origin",),
+    )
+    metrics.histogram(
+        "fibonacci_computation_duration_seconds",
+        "How long computations took, with the wait for a worker.",
+        {(): observed.durations},
     )
     metrics.counter(
         "fibonacci_failures",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from service_kit.metrics import Histogram, Histograms
 from stats_service.batch import Batch
 from stats_service.measures import MinuteTotals, NumberMeasures
 from stats_service.paging import PageRequest
@@ -44,16 +45,26 @@ class Tidied:
     folded: int
 
 
+def transaction_durations() -> Histograms:
+    """Of the two kinds, which are told from the start."""
+    durations = Histograms()
+    durations["read",], durations["write",] = Histogram(), Histogram()
+    return durations
+
+
 class StatsStore(Protocol):
     """Keeps what was recorded. Every store behaves as tests/stats_service/test_store.py says.
 
     A store that cannot be reached or written raises StoreUnavailable, and then has applied nothing.
 
     `numbers` have a row of their own, as counted last; that is at each tidying or later. `folded` lost theirs since
-    the store was opened.
+    the store was opened. `transactions` have their durations by "read" and "write", with the wait for their turn; of
+    those that the database did not do there were `failures`.
     """
 
     folded: int
+    failures: int
+    transactions: Histograms
 
     @property
     def numbers(self) -> int: ...

@@ -6,7 +6,7 @@ from stats_service.batch import ALL, FOLDED, Batch
 from stats_service.errors import NumberUnknown
 from stats_service.measures import MOST, Measures, MinuteTotals, NumberMeasures
 from stats_service.paging import Order, PageRequest
-from stats_service.store import FOLDED_AT_ONCE, MINUTES_KEPT, Bounds, Clock, Tidied
+from stats_service.store import FOLDED_AT_ONCE, MINUTES_KEPT, Bounds, Clock, Tidied, transaction_durations
 from stats_service.summary import Page, Totals
 
 
@@ -22,7 +22,8 @@ class MemoryStore:
         self._minutes: dict[int, MinuteTotals] = {}
         self._sources: dict[str, tuple[int, float]] = {}
         self._with_histogram: set[int] = set()
-        self.folded = 0
+        self.folded = self.failures = 0
+        self.transactions = transaction_durations()
 
     @property
     def numbers(self) -> int:

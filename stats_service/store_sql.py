@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import reduce
@@ -17,7 +18,7 @@ from stats_service.errors import NumberUnknown, StoreUnavailable
 from stats_service.measures import Measures, MinuteTotals, NumberMeasures
 from stats_service.paging import PageRequest
 from stats_service.queries import busiest, count_numbers, least_used, measured, page_of_numbers
-from stats_service.store import FOLDED_AT_ONCE, MINUTES_KEPT, Bounds, Clock, Tidied
+from stats_service.store import FOLDED_AT_ONCE, MINUTES_KEPT, Bounds, Clock, Tidied, transaction_durations
 from stats_service.summary import Page, Totals
 from stats_service.uncancelled import uncancelled
 from stats_service.upserts import (
@@ -61,7 +62,8 @@ class SqlStore:
         self._advance_source = advance_source(engine.dialect)
         self._with_histogram: set[int] = set()
         self.numbers = 0
-        self.folded = 0
+        self.folded = self.failures = 0
+        self.transactions = transaction_durations()
         self._rows_counted_at = float("-inf")
         self._rows_at_most = 0
 
@@ -219,23 +221,26 @@ class SqlStore:
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
         """One transaction."""
-        with self._unavailable():
+        with self._told("write"):
             async with self._one_writer, self._writes.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         """One moment of the account, however many statements read it."""
-        with self._unavailable():
+        with self._told("read"):
             async with self._reads.begin() as connection:
                 yield connection
 
     @contextlib.contextmanager
-    def _unavailable(self) -> Iterator[None]:
+    def _told(self, kind: str) -> Iterator[None]:
         """Whatever the database says, the caller may try again: a batch that was applied after all is then a repeat."""
+        began = time.perf_counter()
         try:
             yield
+            self.transactions.observe((kind,), time.perf_counter() - began)
         except self._failures as error:
+            self.failures += 1
             cause = getattr(error, "orig", None) or error
             log.warning("store.unavailable", error=f"{type(cause).__name__}: {cause}"[:MAX_LOGGED])
             raise StoreUnavailable from error

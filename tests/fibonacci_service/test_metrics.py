@@ -63,6 +63,18 @@ async def test_computations_are_told_by_their_origin() -> None:
     assert sum(origins.values()) == 5
 
 
+async def test_how_long_computations_took_is_told_and_nothing_of_the_cache() -> None:
+    async with told() as (stub, scraper):
+        for _ in range(3):
+            await stub.GetFib(number(10))
+        await stub.GetFib(number(DEAR_N))
+        scrape = await scraper()
+
+    assert scrape.value("fibonacci_computation_duration_seconds_count") == 2
+    assert scrape.value("fibonacci_computation_duration_seconds_bucket", le="0.005") == 1
+    assert 0.001 < scrape.value("fibonacci_computation_duration_seconds_sum") < 30
+
+
 async def test_of_equal_numbers_in_a_batch_the_further_ones_are_told_as_well() -> None:
     async with told() as (stub, scraper):
         items = [fib_pb2.BatchGetFibItem(request=number(10))] * 3

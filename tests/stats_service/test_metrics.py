@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from google.protobuf.empty_pb2 import Empty
 
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats import stats_pb2
@@ -12,6 +15,7 @@ from tests.refusal import refusal_of
 from tests.scrapes import Scraper, scraped
 from tests.stats_service.conftest import settings_of
 from tests.stats_service.messages import batch, record, record_numbers
+from tests.stats_service.sqlite_files import connected
 
 if TYPE_CHECKING:
     from service_kit.pb.stats.stats_pb2_grpc import StatsAsyncStub
@@ -46,6 +50,25 @@ async def test_numbers_are_told_and_those_that_were_folded(database_url: str) ->
         await record_numbers(stub, 2_100)
         await scraper.until("stats_numbers_folded_total", 1_100)
         await scraper.until("stats_numbers", 1_000)  # which is counted after that
+
+
+async def test_transactions_are_told_and_those_that_the_database_did_not_do(tmp_path: Path) -> None:
+    path = tmp_path / "stats.sqlite3"
+    async with told(database_url=f"sqlite:///{path}") as (stub, scraper):
+        begun = await scraper()
+        await stub.RecordNo(batch(record(10)))
+        await stub.GetStats(Empty())
+        done = await scraper()
+        with connected(path) as file:
+            file.execute("DROP TABLE totals")
+        await refusal_of(stub.RecordNo(batch(record(20), sequence=2)))
+        failed = await scraper()
+
+    count, total = "stats_transaction_duration_seconds_count", "stats_transaction_duration_seconds_sum"
+    assert [done.value(count, kind=kind) - begun.value(count, kind=kind) for kind in ("write", "read")] == [1, 1]
+    assert 0 < done.value(total) < 20
+    assert (done.value("stats_transactions_failed_total"), failed.value("stats_transactions_failed_total")) == (0, 1)
+    assert failed.value(count) == done.value(count)
 
 
 async def test_watchers_are_told_and_those_that_were_refused() -> None:
