@@ -41,7 +41,10 @@ class Settings(GrpcServiceSettings):
         1_000, ge=0, le=100_000, description="Clients that may watch the account at once; more are refused."
     )
     source_retention_seconds: float = Field(
-        86_400, ge=7_200, le=31_536_000, description="How long a silent source's last sequence is remembered."
+        86_400,
+        ge=86_400,  # twice as long as FIBONACCI_STATS_MAX_BATCH_AGE_SECONDS may be
+        le=31_536_000,
+        description="How long a silent source's last sequence is remembered, to know a late repeat by.",
     )
     tidy_interval_seconds: float = Field(
         60, ge=0.01, le=3_600, description="How often what is beyond these bounds is put away."

@@ -1,8 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
+from annotated_types import Ge, Le
 
-from service_kit.settings import load_settings
+from fibonacci_service.settings import Settings as Sender
+from service_kit.settings import ServiceSettings, load_settings
 from stats_service.settings import Settings
 from tests import settings_bounds
 
@@ -20,6 +23,14 @@ def test_a_value_outside_its_bounds_is_refused_by_name(
     monkeypatch.setenv(variable, value)
 
     assert f"{variable}='{value}'" in settings_bounds.refused(Settings, capsys)
+
+
+def test_a_source_is_remembered_for_as_long_as_its_last_batch_may_be_sent_again() -> None:
+    assert bound(Settings, "source_retention_seconds", Ge).ge > bound(Sender, "stats_max_batch_age_seconds", Le).le
+
+
+def bound(settings_type: type[ServiceSettings], name: str, kind: type[Any]) -> Any:
+    return next(each for each in settings_type.model_fields[name].metadata if isinstance(each, kind))
 
 
 @pytest.mark.parametrize("url", ["", "stats.sqlite3", "sqlite:///", "sqlite://x", "memory", "mysql://localhost/stats"])
