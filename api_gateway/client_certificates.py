@@ -6,8 +6,8 @@ import ssl
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api_gateway.outer_fields import with_outer_fields
 from api_gateway.problems import problem
-from api_gateway.security_headers import FIELDS
 from service_kit.logs import MAX_LOGGED_NAMES
 from service_kit.request_id import current_request_id, new_request_id
 from service_kit.tls import Certificates
@@ -45,6 +45,5 @@ def _names(connection: ssl.SSLObject) -> set[str]:
 
 async def _forbidden(scope: Scope, receive: Receive, send: Send) -> None:
     current_request_id.set(new_request_id())
-    response = problem(403, "The client's certificate carries none of the names that are admitted here.")
-    response.raw_headers.extend(FIELDS)
-    await response(scope, receive, send)
+    refusal = problem(403, "The client's certificate carries none of the names that are admitted here.")
+    await with_outer_fields(refusal)(scope, receive, send)

@@ -8,8 +8,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from api_gateway.outer_fields import with_outer_fields
 from api_gateway.problems import problem
-from api_gateway.security_headers import FIELDS
 from service_kit.request_id import HEADER, accept_request_id, current_request_id
 
 _METHODS = ("GET", "HEAD", "POST")
@@ -51,8 +51,7 @@ class CrossOriginLayer(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code == HTTPStatus.BAD_REQUEST:
             response = _refusal(response)
-        response.raw_headers.extend((*FIELDS, (HEADER.lower().encode(), current_request_id.get().encode())))
-        return response
+        return with_outer_fields(response)
 
 
 def _refusal(refused: Response) -> Response:

@@ -50,7 +50,7 @@ class FibonacciClient:
         coalesced = n <= COALESCED_MAX_N and current_deadline.get() is None
         value = await (self.coalescer.ask(n, encoding) if coalesced else self._get_alone(n, encoding))
         if not (value.isdigit() if encoding == DECIMAL else value):
-            raise ValueError(f"{self.caller.service} answered F({n}) with what is no number")
+            raise self._no_number(f"F({n})")
         return value
 
     async def stream(self, n: int, encoding: Encoding.ValueType, *, offset: int = 0, length: int = 0) -> NumberStream:
@@ -74,13 +74,15 @@ class FibonacciClient:
                 response = await answered(self._stub.BatchGetFib, request, deadline)
             except UpstreamError as error:
                 raise error.at(field) from None
-            return [_digits(result, f"{field}[{position}]") for position, result in enumerate(response.results)]
+            return [self._digits(result, f"{field}[{position}]") for position, result in enumerate(response.results)]
 
         return await self.caller.call(attempt)
 
     async def residue(self, n: str, modulus: str) -> str:
         """F(n) modulo a number; all in decimal digits. Raises what `get` raises."""
         response = await self._call(self._stub.GetResidue, GetResidueRequest(n=n, modulus=modulus))
+        if not response.residue.encode().isdigit():
+            raise self._no_number(f"F({n}) modulo {modulus}")
         return response.residue
 
     async def describe(self, n: str) -> FibonacciDescription:
@@ -127,8 +129,13 @@ class FibonacciClient:
     def connected(self) -> bool:
         return self.caller.connected()
 
+    def _digits(self, result: BatchGetFibResult, place: str) -> str:
+        if result.HasField("error"):
+            raise UpstreamError.from_status(result.error).at(place)
+        value = result.response.value
+        if not value.isdigit():
+            raise self._no_number(place)
+        return value.decode("ascii")
 
-def _digits(result: BatchGetFibResult, place: str) -> str:
-    if result.HasField("error"):
-        raise UpstreamError.from_status(result.error).at(place)
-    return result.response.value.decode("ascii")
+    def _no_number(self, asked: str) -> ValueError:
+        return ValueError(f"{self.caller.service} answered {asked} with what is no number")

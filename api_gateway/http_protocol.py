@@ -12,9 +12,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api_gateway.http_counts import HttpCounts, Reason
 from api_gateway.http_spans import refused_span
+from api_gateway.outer_fields import with_outer_fields
 from api_gateway.problems import problem
 from api_gateway.response_cycle import ResponseCycle
-from api_gateway.security_headers import FIELDS
 from service_kit.connections import break_off
 from service_kit.request_id import current_request_id, new_request_id
 from service_kit.traces import NOTHING, Tracer
@@ -234,8 +234,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self._awaited_since = None
             return
-        response = problem(refusal.status, refusal.detail)
-        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, *FIELDS, (b"connection", b"close")))
+        response = with_outer_fields(problem(refusal.status, refusal.detail))
+        lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, (b"connection", b"close")))
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[refusal.status], b"".join(lines), bytes(response.body)))
         self.transport.close()
 

@@ -7,9 +7,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api_gateway.http_counts import HttpCounts
 from api_gateway.middleware import PROBED
+from api_gateway.outer_fields import with_outer_fields
 from api_gateway.problems import problem
-from api_gateway.security_headers import FIELDS
-from service_kit.request_id import HEADER, current_request_id, new_request_id
+from service_kit.request_id import current_request_id, new_request_id
 
 
 class InFlightLayer:
@@ -38,6 +38,4 @@ class InFlightLayer:
 
 def _problem(max_requests: int) -> Response:
     current_request_id.set(new_request_id())
-    response = problem(503, f"{max_requests} requests are in flight, as many as may be")
-    response.raw_headers.extend((*FIELDS, (HEADER.lower().encode(), current_request_id.get().encode())))
-    return response
+    return with_outer_fields(problem(503, f"{max_requests} requests are in flight, as many as may be"))

@@ -1,7 +1,9 @@
 """Keeps caches from storing an answer, whatever it is."""
 
 from fastapi.routing import APIRoute
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
+
+from api_gateway.request_facts import add_fields
 
 HEADER = (b"cache-control", b"no-store")
 
@@ -10,9 +12,5 @@ class NoStoreRoute(APIRoute):
     """A cache may keep a 404 unless it is told not to, so the problems of such a route say so too."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], HEADER]
-            await send(message)
-
-        await super().handle(scope, receive, send_marked)
+        add_fields(scope, HEADER)
+        await super().handle(scope, receive, send)

@@ -214,7 +214,8 @@ async def _refusal(app: FastAPI, request: Request, error: Any) -> JSONResponse:
 def _allowed_methods(app: FastAPI, path: str, routed: str) -> str:
     """The router tells the methods of one route, and a resource may have several; GET also answers HEAD."""
     described = (method.upper() for method in app.openapi()["paths"].get(path, ()))
-    return ", ".join(sorted({*described, *routed.split(", ")})).replace("GET", "GET, HEAD")
+    methods = {*described, *routed.split(", ")}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _field_error(fault: Mapping[str, Any]) -> tuple[str, str]:

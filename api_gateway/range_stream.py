@@ -39,9 +39,11 @@ class RangeStream:
         piece: StreamRangeResponse | None = self._first
         while piece is not None:
             self._missing -= piece.lines.count(b"\n")
+            if self._missing < 0:
+                raise BrokenOff(self._service, f"{-self._missing} numbers more than asked for")
             yield piece
             piece = await self._next()
-        if self._missing != 0:
+        if self._missing > 0:
             raise BrokenOff(self._service, f"{self._missing} numbers less than asked for")
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import grpc
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from api_gateway import deadlines
 from api_gateway.deadlines import current_deadline
@@ -82,9 +82,9 @@ class Caller:
                 raise
             first_error = error
         retrying = AsyncRetrying(
-            retry=retry_if_exception(self._may_retry),
+            retry=retry_if_exception(_is_unavailable),
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
-            stop=stop_after_attempt(MAX_ATTEMPTS),
+            stop=self._gives_up,
             before_sleep=self._log_retry,
             reraise=True,
         )
@@ -119,13 +119,14 @@ class Caller:
                 self._unreachable = False
                 log.info("callee.reachable", callee=self.service)
 
-    def _may_retry(self, error: BaseException) -> bool:
-        if not _is_unavailable(error):
+    def _gives_up(self, state: RetryCallState) -> bool:
+        """Whether there is no further attempt; for one that there is, the budget has been asked."""
+        if state.attempt_number >= MAX_ATTEMPTS:
+            return True
+        if self._budget.take():
             return False
-        if not self._budget.take():
-            self.retries_refused += 1
-            log.info("call.not_retried", callee=self.service, error=str(error))
-            return False
+        self.retries_refused += 1
+        log.info("call.not_retried", callee=self.service, error=_error_of(state))
         return True
 
     def late(
@@ -151,8 +152,11 @@ class Caller:
 
     def _log_retry(self, state: RetryCallState) -> None:
         self.retries += 1
-        error = state.outcome.exception() if state.outcome else None
-        log.info("call.retried", callee=self.service, attempt=state.attempt_number, error=str(error))
+        log.info("call.retried", callee=self.service, attempt=state.attempt_number, error=_error_of(state))
+
+
+def _error_of(state: RetryCallState) -> str:
+    return str(state.outcome.exception()) if state.outcome else ""
 
 
 def _is_unavailable(error: BaseException) -> bool:

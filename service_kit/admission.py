@@ -106,22 +106,25 @@ class Admission:
 class Place:
     """What one call holds: a place among those that are worked on, and once it stepped aside one among the lasting."""
 
-    __slots__ = ("_admission", "_aside")
+    __slots__ = ("_admission", "_aside", "_left")
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._aside = False
+        self._aside = self._left = False
 
     def __enter__(self) -> None:
         _place.set(self)
 
     def __exit__(self, *_error: object) -> None:
+        self._left = True
         if self._aside:
             self._admission.end_lasting()
         else:
             self._admission.give_back()
 
     def step_aside(self) -> bool:
+        if self._left:  # of work that outlives its call
+            return True
         if not self._aside and self._admission.begin_lasting():
             self._aside = True
             self._admission.give_back()

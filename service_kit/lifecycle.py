@@ -119,11 +119,18 @@ def bind_address(host: str, port: int, *, setting: str, reuse_port: bool = False
         listener = socket.create_server(address[:2], family=family, backlog=2048, reuse_port=reuse_port)
         # Connections inherit it. Without it an answer in two writes waits 40 ms for the client's acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        reason = f"{why}; {setting}_HOST and {setting}_PORT choose another"
-        raise CannotStart(f"cannot listen on {host} port {port}: {reason}") from None
+    except (OSError, UnicodeError) as error:  # that one of a name that nobody need be asked for
+        raise CannotStart(
+            f"cannot listen on {host} port {port}: {_why(error)}; {setting}_HOST and {setting}_PORT choose another"
+        ) from None
     return listener
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    """Without what the loop and the resolver add to it."""
+    if isinstance(error, UnicodeError):
+        return "it is no name"
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
 
 
 def _exit_with(line: str) -> NoReturn:

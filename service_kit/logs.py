@@ -1,6 +1,7 @@
 """Structured logs: a console for people, one JSON object a line for machines."""
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -48,6 +49,8 @@ class RequestLog:
 
 def configure_logging(*, service: str, level: str, log_format: Literal["auto", "console", "json"]) -> None:
     """Sends structlog and the standard library's loggers to standard output in one format."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding has no sign for, stops no request either
+        sys.stdout.reconfigure(errors="backslashreplace")
     output = cast("TextIO", _LossyOutput(sys.stdout))
     console = log_format == "console" or (log_format == "auto" and _is_terminal(sys.stdout))
 

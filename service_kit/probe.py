@@ -24,8 +24,8 @@ def probe(url: str, *, files: TlsFiles = WITHOUT_TLS, server_name: str = "") -> 
 
     Without authorities in `files` those of the system are believed; the name is that of the URL when it is empty.
     """
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         match parts.scheme:
             case "grpc" | "grpcs":
                 return _probe_grpc(parts.netloc, files if parts.scheme == "grpcs" else None, server_name)
@@ -35,6 +35,8 @@ def probe(url: str, *, files: TlsFiles = WITHOUT_TLS, server_name: str = "") -> 
                 return f"the URL has to start with grpc://, grpcs://, http:// or https://, not {parts.scheme!r}"
     except TlsFault as fault:
         return str(fault)
+    except (OSError, HTTPException, ValueError) as error:  # the last one of a URL that cannot be asked
+        return f"{url}: {error}"
 
 
 def _probe_grpc(target: str, files: TlsFiles | None, server_name: str) -> str | None:
@@ -92,8 +94,6 @@ def _probe_http(connection: HTTPConnection, url: str) -> str | None:
     try:
         connection.request("GET", f"{parts.path or '/'}{parts.query and '?'}{parts.query}")
         response = connection.getresponse()
-    except (OSError, HTTPException) as error:
-        return f"{url}: {error}"
     finally:
         connection.close()
     healthy = response.status < HTTPStatus.BAD_REQUEST

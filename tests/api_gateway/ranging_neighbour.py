@@ -10,7 +10,7 @@ from tests.api_gateway.streaming_neighbour import Before, nothing
 
 
 class RangingFibonacci(TinyFibonacci):
-    """Sends made-up numbers of so many digits, one a piece, and `left_out` of them not at all."""
+    """Sends made-up numbers of so many digits, one a piece, and `left_out` of them not at all, or so many too many."""
 
     def __init__(self, before_piece: Before = nothing, *, digits: int = 1, left_out: int = 0) -> None:
         super().__init__()

@@ -61,7 +61,9 @@ async def test_a_client_of_another_name_gets_a_problem_whatever_it_asks_and_the_
     assert [answer.status_code for answer in answers] == [403] * 4
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
     assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
-    assert len({answer.json()["request_id"] for answer in answers}) == 4
+    ids = [answer.json()["request_id"] for answer in answers]
+    assert [answer.headers["x-request-id"] for answer in answers] == ids
+    assert len(set(ids)) == 4
     assert [(line["reason"], line["client_names"]) for line in refused] == [("client_not_admitted", ["somebody"])]
 
 

@@ -127,6 +127,11 @@ async def test_a_request_without_one_host_is_refused(client: httpx.AsyncClient, 
     assert problem_in(answer) == (400, "A request of HTTP/1.1 must have one header field Host.")
 
 
+async def test_a_refused_request_has_an_id_in_its_fields_as_in_its_problem(client: httpx.AsyncClient) -> None:
+    fields, _, body = (await answer_to(client, b"nonsense\r\n\r\n")).partition(b"\r\n\r\n")
+    assert b"\r\nx-request-id: " + json.loads(body)["request_id"].encode() + b"\r\n" in fields
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -131,7 +131,9 @@ async def test_an_unknown_path_is_a_problem(lasting_client: httpx.AsyncClient, p
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("path", ["/fib?n=10", "/stats", "/livez", "/readyz"])
+@pytest.mark.parametrize(
+    "path", ["/fib?n=10", "/stats", "/stats/5", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json"]
+)
 async def test_a_wrong_method_is_a_problem_that_lists_the_right_ones(
     lasting_client: httpx.AsyncClient, tiny_fibonacci: TinyFibonacci, path: str
 ) -> None:

@@ -1,8 +1,12 @@
 import asyncio
 
 import grpc
+import pytest
 
+from api_gateway.errors import ServiceUnavailable, UpstreamError
+from api_gateway.retries import MAX_ATTEMPTS, Caller
 from api_gateway.retry_budget import MAX_SAVED, RETRIES_PER_CALL, RETRIES_PER_SECOND, RetryBudget
+from service_kit.grpc_channel import open_channel
 from tests.api_gateway.neighbours import TinyFibonacci, failing, gateway_to
 
 
@@ -65,3 +69,17 @@ async def test_a_service_that_fails_every_call_gets_little_more_than_them() -> N
     assert {response.status_code for response in responses} == {503}
     allowed = MAX_SAVED + requests * RETRIES_PER_CALL + (seconds + 1) * RETRIES_PER_SECOND
     assert requests + MAX_SAVED <= service.calls <= requests + allowed
+
+
+async def test_only_an_attempt_that_is_made_takes_a_retry_out(absent: str) -> None:
+    async def fail(_deadline: float) -> None:
+        raise UpstreamError(grpc.StatusCode.UNAVAILABLE, "told to fail")
+
+    async with open_channel(absent) as channel:
+        caller = Caller(service="fibonacci_service", channel=channel, deadline_seconds=30)
+        caller._budget = RetryBudget(Clock())
+        with pytest.raises(ServiceUnavailable):
+            await caller.call(fail)
+
+    assert caller.retries == MAX_ATTEMPTS - 1
+    assert takes(caller._budget) == MAX_SAVED - caller.retries

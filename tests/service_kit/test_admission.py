@@ -161,6 +161,23 @@ async def test_a_part_of_a_call_steps_aside_for_the_whole_of_it() -> None:
     assert free_places(admission) == 1
 
 
+async def test_what_outlives_its_call_takes_no_place_of_others() -> None:
+    admission = Admission(max_calls=1, max_queued=0)
+    over = asyncio.Event()
+
+    async def aside_later() -> bool:
+        await over.wait()
+        return step_aside()
+
+    with admission.place_now() or await admission.place_in_turn():
+        left = asyncio.create_task(aside_later())
+        await settle()
+    over.set()
+
+    assert await left
+    assert admission.calls == {"at_work": 0, "waiting": 0, "lasting": 0}
+
+
 async def aside() -> bool:
     return step_aside()
 

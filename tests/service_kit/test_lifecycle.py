@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -42,6 +43,14 @@ def test_a_port_in_use_is_one_line_that_names_the_port_and_the_setting(taken_por
 def test_an_address_of_another_machine_is_one_line_that_names_it_and_the_setting() -> None:
     with pytest.raises(CannotStart, match=r"^cannot listen on 192\.0\.2\.1 port 0: .+DEMO_LISTEN_HOST") as caught:
         bind_socket(Settings(listen_host="192.0.2.1", listen_port=0))
+
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "a..b", "..", "256.1.1.1"], ids=["long", "empty label", "dots", "number"])
+def test_a_host_that_cannot_be_a_name_is_one_line_that_names_it_and_the_setting(host: str) -> None:
+    with pytest.raises(CannotStart, match=f"^cannot listen on {re.escape(host)} port 0: .+DEMO_LISTEN_HOST") as caught:
+        bind_socket(Settings(listen_host=host, listen_port=0))
 
     assert len(str(caught.value).splitlines()) == 1
 

@@ -181,6 +181,25 @@ def test_a_line_that_cannot_be_written_stops_nothing(log_format: str) -> None:
     assert programs.finished(programs.start(LOGS_INTO_NOTHING, log_format)) == (0, "", "went on\n")
 
 
+LOGS_STRANGE_TEXT = """
+configure_logging(service="the_service", level="info", log_format=sys.argv[1])
+log.info("thing.done", path="/\\u20ac")
+logging.getLogger("library").warning("\\udcff")
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_text_that_standard_output_cannot_show_is_written_as_escapes(log_format: str, encoding: str) -> None:
+    process = programs.start(LOGS_STRANGE_TEXT, log_format, environment={"PYTHONIOENCODING": encoding})
+
+    status, output, errors = programs.finished(process)
+
+    assert (status, errors, len(output.splitlines())) == (0, "", 2)
+    assert ("\u20ac" if encoding == "utf-8" else r"\u20ac") in output.splitlines()[0]
+    assert r"\udcff" in output.splitlines()[1]
+
+
 @pytest.mark.parametrize("log_format", ["auto", "json", "console"])
 def test_a_service_starts_without_any_standard_output(log_format: str) -> None:
     told = """

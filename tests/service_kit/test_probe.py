@@ -97,6 +97,21 @@ def test_another_kind_of_url_is_refused(url: str) -> None:
     assert "grpc://, grpcs://, http:// or https://" in str(probe(url))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:many/",
+        "http://[::1/",
+        "grpc://[::1",
+        f"http://{'a' * 64}/",
+        "http://local host/",
+        "http://127.0.0.1:1/\xe9",
+    ],
+)
+def test_a_url_that_cannot_be_asked_is_unhealthy(url: str) -> None:
+    assert str(probe(url)).startswith(f"{url}: ")
+
+
 async def probe_process(url: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "service_kit.probe", url]
     return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30, check=False)

@@ -230,6 +230,12 @@ async def test_a_batch_of_which_an_item_was_interrupted_is_asked_again() -> None
     assert fibonacci.batches == [[5, 7]] * 5
 
 
+@pytest.mark.parametrize("value", [b"", b"12x", b"\xff"])
+async def test_a_batch_of_which_an_item_is_no_number_is_a_problem(value: bytes) -> None:
+    async with gateway_to(TinyFibonacci(values={100: value})) as client:
+        assert (await post(client, [5, 100])).status_code == 500
+
+
 async def test_a_batch_that_finds_no_free_worker_is_to_come_again() -> None:
     busy = Status(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="too many wait")
     async with gateway_to(TinyFibonacci(errors={7: busy})) as client:

@@ -9,6 +9,7 @@ import grpc
 import httpx
 import pytest
 
+from tests.api_gateway.connections import answer_to
 from tests.api_gateway.neighbours import gateway_to
 from tests.api_gateway.ranging_neighbour import RangingFibonacci
 from tests.api_gateway.streaming_neighbour import Before, failing_at, nothing, stopping_at
@@ -38,6 +39,13 @@ async def test_a_range_that_fails_in_the_middle_breaks_the_connection(
             await client.get("/fib/range?count=10", headers={"Accept": accept})
         assert (await client.get("/fib?n=10")).status_code == 200
     assert fibonacci.ranges == [(0, 10)]
+
+
+async def test_no_number_is_sent_that_was_not_asked_for() -> None:
+    async with gateway_to(RangingFibonacci(left_out=-5)) as client:
+        answer = await answer_to(client, b"GET /fib/range?count=10 HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    assert answer.count(b'"value"') == 10
+    assert not answer.endswith(b"0\r\n\r\n")
 
 
 async def test_a_range_that_fails_at_first_is_asked_for_again() -> None:

@@ -3,6 +3,8 @@ from typing import Any
 import httpx
 import pytest
 
+from service_kit.pb.fibonacci import fib_pb2
+from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
 from tests.fibonacci_service.doubling import number_modulo
 
 THOUSAND_DIGITS = "9" * 1_000
@@ -74,3 +76,22 @@ async def test_an_operand_of_more_than_a_thousand_digits_is_refused(lasting_clie
 @pytest.mark.asyncio(loop_scope="module")
 async def test_both_operands_are_required(lasting_client: httpx.AsyncClient) -> None:
     assert_refused(await lasting_client.get("/fib/residue"), ("n", "is required"), ("modulus", "is required"))
+
+
+class WordyFibonacci(TinyFibonacci):
+    """Answers with something that is no residue."""
+
+    def __init__(self, residue: str) -> None:
+        super().__init__()
+        self.residue = residue
+
+    async def GetResidue(self, request: fib_pb2.GetResidueRequest, context: Any) -> fib_pb2.GetResidueResponse:
+        return fib_pb2.GetResidueResponse(residue=self.residue)
+
+
+@pytest.mark.parametrize("residue", ["", "-1", "\u0663"])
+async def test_what_is_no_residue_is_a_problem_that_no_cache_keeps_for_a_year(residue: str) -> None:
+    async with gateway_to(WordyFibonacci(residue)) as client:
+        response = await residue_of(client, 5, 3)
+    assert response.status_code == 500
+    assert "cache-control" not in response.headers

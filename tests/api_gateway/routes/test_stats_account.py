@@ -141,6 +141,12 @@ async def test_a_number_that_was_never_asked_for_is_not_found(client: httpx.Asyn
         assert response.json()["detail"] == f"nothing is known of n = {n}"
 
 
+async def test_no_cache_keeps_that_a_resource_of_the_account_takes_no_other_method(client: httpx.AsyncClient) -> None:
+    for path in ("/stats", "/stats/10", "/stats/minutes", "/stats/stream"):
+        response = await client.delete(path)
+        assert (response.status_code, response.headers["cache-control"]) == (405, "no-store")
+
+
 async def test_the_minutes_add_up_to_the_totals(client: httpx.AsyncClient) -> None:
     before = datetime.now(UTC) - timedelta(minutes=1) - CLOCK_SKEW
     await ask(client, 10, 20, 20)
