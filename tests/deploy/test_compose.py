@@ -1,9 +1,7 @@
 """docker-compose.yml as it is written: what its profile adds, and that the observers look where the services are."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,10 +19,6 @@ def mounted(service: str) -> dict[str, Path]:
     """By its path in the container, what it sees of this repository."""
     volumes = [volume.split(":") for volume in COMPOSE["services"][service].get("volumes", [])]
     return {volume[1]: ROOT / volume[0] for volume in volumes if volume[0].startswith("./")}
-
-
-def dashboard() -> Any:
-    return json.loads((GRAFANA / "dashboards" / "exact-fibonacci.json").read_text(encoding="utf-8"))
 
 
 def test_without_a_profile_there_are_the_three_services_and_nothing_else() -> None:
@@ -80,25 +74,3 @@ def test_grafana_is_provisioned_with_the_dashboard_and_where_its_queries_go() ->
     assert mounted("grafana")["/etc/grafana/provisioning"] == GRAFANA / "provisioning"
     assert mounted("grafana")[provider["options"]["path"]] == GRAFANA / "dashboards"
     assert sources == {"prometheus": "http://prometheus:9090", "jaeger": "http://jaeger:16686"}
-
-
-def test_the_panels_of_the_dashboard_have_their_own_ids_and_lie_beside_each_other() -> None:
-    panels = dashboard()["panels"]
-    places = [
-        (x, y)
-        for position in (panel["gridPos"] for panel in panels)
-        for x in range(position["x"], position["x"] + position["w"])
-        for y in range(position["y"], position["y"] + position["h"])
-    ]
-
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    assert len(set(places)) == len(places)
-    assert {x for x, _ in places} == set(range(24))
-
-
-def test_the_dashboard_asks_the_data_source_that_is_chosen_on_it() -> None:
-    [variable] = dashboard()["templating"]["list"]
-    asked = [panel["datasource"] for panel in dashboard()["panels"] if panel["type"] != "row"]
-
-    assert (variable["name"], variable["type"]) == ("datasource", "datasource")
-    assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in asked)
