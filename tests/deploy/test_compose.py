@@ -37,6 +37,22 @@ def test_an_observer_is_of_one_version_has_no_rights_and_is_published_to_this_ma
 
 
 @each_observer
+def test_an_observer_tells_whether_it_is_ready(observer: str) -> None:
+    """So `up --wait` waits for it. wget is what its image has."""
+    *command, url = COMPOSE["services"][observer]["healthcheck"]["test"]
+
+    assert command == ["CMD", "wget", "-q", "-O", "/dev/null"]
+    assert url.startswith("http://127.0.0.1:")
+
+
+def test_whoever_looks_on_in_grafana_may_explore_and_save_nothing() -> None:
+    environment = COMPOSE["services"]["grafana"]["environment"]
+
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_USERS_VIEWERS_CAN_EDIT"] == "true"
+
+
+@each_observer
 def test_what_an_observer_mounts_is_in_the_repository_and_read_only(observer: str) -> None:
     assert all(folder.is_dir() for folder in mounted(observer).values())
     written = [volume for volume in COMPOSE["services"][observer].get("volumes", []) if not volume.endswith(":ro")]
