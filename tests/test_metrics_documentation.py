@@ -1,5 +1,6 @@
 """docs/operations.md tells of every metric what it means, and of no other."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,10 @@ from tests.scrapes import Scrape, Scraper, scraped
 from tests.test_documentation import section
 
 TABLE_HEAD = "| Metric | Kind | Labels | Told by | Meaning |\n| --- | --- | --- | --- | --- |\n"
+
+OPERATIONS = "docs/operations.md"
+#: Their values are ours; those of the others are of HTTP, of gRPC, of the contracts, or of the build.
+OUR_LABELS = {"kind", "operation", "origin", "outcome", "reason", "state"}
 
 #: By service, what it tells.
 Told = dict[str, Scrape]
@@ -92,7 +97,25 @@ def _label_names(family: Metric) -> list[str]:
 
 
 def test_operations_lists_every_metric_with_its_meaning_and_no_other(told: Told) -> None:
-    assert section("docs/operations.md", "### What is told") == table(told)
+    assert section(OPERATIONS, "### What is told") == table(told)
+
+
+def test_operations_lists_every_value_of_a_label_that_is_our_own_and_no_other(told: Told) -> None:
+    """Every one is told from the start, whether it happened or not."""
+    values = {
+        (sample.name.removesuffix("_count"), label, value)
+        for scrape in told.values()
+        for family in scrape.families
+        for sample in family.samples
+        for label, value in sample.labels.items()
+        if label in OUR_LABELS and not sample.name.endswith(("_bucket", "_sum"))
+    }
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(\w+)` \| `(\w+)` \| .+ \|$", section(OPERATIONS, "### What the labels say"), re.MULTILINE
+    )
+
+    assert set(rows) == values
+    assert len(rows) == len(values)
 
 
 def test_no_metric_has_a_label_whose_values_a_client_chooses(told: Told) -> None:
