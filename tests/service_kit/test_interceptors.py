@@ -174,7 +174,7 @@ async def test_by_default_what_failed_or_was_dear_has_a_line(
     assert ["dear" in line for line in served_lines(lines)] == [False] * wanted
 
 
-@pytest.mark.parametrize("code", sorted(set(grpc.StatusCode) - {grpc.StatusCode.OK}, key=lambda code: code.name))
+@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
 async def test_by_default_what_its_client_or_an_overload_brought_about_has_no_line(code: grpc.StatusCode) -> None:
     with structlog.testing.capture_logs() as lines:
         async with served(refuse, table={Refused: code}, policy="errors") as client:
