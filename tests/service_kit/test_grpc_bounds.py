@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,6 +23,7 @@ from tests.service_kit.small_service import (
     served,
 )
 from tests.tcp_proxy import TcpProxy, proxying
+from tests.tls.authority import Authority
 
 #: The deadline of a request, by default; what a peer that fell silent was asked has to fail well before it.
 DEADLINE_SECONDS = 5
@@ -126,13 +128,16 @@ async def test_what_a_client_asked_that_falls_silent_is_given_up() -> None:
             await asked
 
 
-async def test_a_connection_on_which_nothing_is_said_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_finish_its_handshake_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(grpc_bounds, "_HANDSHAKE_MS", 300)
-    async with listening(double) as port, asyncio.timeout(20):
+    issued = Authority(tmp_path).issue("localhost")
+    tls = {"tls_certificate": str(issued.certificate), "tls_key": str(issued.key)}
+    async with listening(double, **tls) as port, asyncio.timeout(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         with contextlib.suppress(ConnectionError):
-            while await reader.read(1_000):
-                pass
+            assert await reader.read() == b""
         writer.close()
 
 
