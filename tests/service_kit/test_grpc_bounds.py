@@ -133,8 +133,8 @@ async def test_a_client_that_does_not_finish_its_handshake_is_gone(
 ) -> None:
     monkeypatch.setattr(grpc_bounds, "_HANDSHAKE_MS", 300)
     issued = Authority(tmp_path).issue("localhost")
-    tls = {"tls_certificate": str(issued.certificate), "tls_key": str(issued.key)}
-    async with listening(double, **tls) as port, asyncio.timeout(20):
+    certificate, key = str(issued.certificate), str(issued.key)
+    async with listening(double, tls_certificate=certificate, tls_key=key) as port, asyncio.timeout(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
