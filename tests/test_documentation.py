@@ -1,6 +1,8 @@
 """Every setting stands in the documents, as it is: its variable, flag, default, bounds and meaning."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import get_args
 
@@ -99,7 +101,7 @@ def test_operations_and_env_example_tell_what_compose_hands_through_for_traces()
     handed = set(re.findall(r"^  (OTEL_\w+):$", compose, flags=re.MULTILINE))
 
     assert handed
-    assert handed <= set(re.findall(r"`(OTEL_\w+)`", section("docs/operations.md", "## Traces")))
+    assert handed == set(re.findall(r"`(OTEL_[A-Z_]*[A-Z])`", section("docs/operations.md", "## Traces")))
     assert handed == set(re.findall(r"^#(OTEL_\w+)=", example, flags=re.MULTILINE))
 
 
@@ -110,6 +112,22 @@ def test_operations_begins_with_its_chapters_and_every_link_in_it_leads_to_a_hea
     assert re.findall(r"^- \[([^]]+)\]\(#[a-z0-9-]+\): .+$", text, flags=re.MULTILINE) == chapters
     headings = {anchor(heading) for heading in re.findall(r"^##+ (.+)$", text, flags=re.MULTILINE)}
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+
+
+def test_git_ignores_what_the_commands_of_the_documents_write(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    written = re.findall(r"(?:--output |--file=|backup save \S+ )([^\s/`]\S*)", text)
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("NOT TESTED: .gitignore; no git on PATH")
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    subprocess.run([git, "init", "--quiet", tmp_path], check=True)
+
+    ask = [git, "check-ignore", *written]
+    ignored = subprocess.run(ask, cwd=tmp_path, capture_output=True, text=True, check=False).stdout.splitlines()
+
+    assert {name.partition("/")[0] for name in written} >= {"backup", "copy.sqlite3", "copy.dump", "profile.svg"}
+    assert [name for name in written if name not in ignored] == []
 
 
 def anchor(heading: str) -> str:

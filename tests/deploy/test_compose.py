@@ -1,9 +1,7 @@
 """docker-compose.yml as it is written: what its profile adds, and that the observers look where the services are."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,10 +21,6 @@ def mounted(service: str) -> dict[str, Path]:
     return {volume[1]: ROOT / volume[0] for volume in volumes if volume[0].startswith("./")}
 
 
-def dashboard() -> Any:
-    return json.loads((GRAFANA / "dashboards" / "exact-fibonacci.json").read_text(encoding="utf-8"))
-
-
 def test_without_a_profile_there_are_the_three_services_and_nothing_else() -> None:
     profiles = {name: tuple(service.get("profiles", ())) for name, service in COMPOSE["services"].items()}
 
@@ -40,6 +34,22 @@ def test_an_observer_is_of_one_version_has_no_rights_and_is_published_to_this_ma
     assert re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", service["image"])
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     assert all(port.startswith("${PUBLISHED_ADDRESS:-127.0.0.1}:") for port in service["ports"])
+
+
+@each_observer
+def test_an_observer_tells_whether_it_is_ready(observer: str) -> None:
+    """So `up --wait` waits for it. wget is what its image has."""
+    *command, url = COMPOSE["services"][observer]["healthcheck"]["test"]
+
+    assert command == ["CMD", "wget", "-q", "-O", "/dev/null"]
+    assert url.startswith("http://127.0.0.1:")
+
+
+def test_whoever_looks_on_in_grafana_may_explore_and_save_nothing() -> None:
+    environment = COMPOSE["services"]["grafana"]["environment"]
+
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_USERS_VIEWERS_CAN_EDIT"] == "true"
 
 
 @each_observer
@@ -80,25 +90,3 @@ def test_grafana_is_provisioned_with_the_dashboard_and_where_its_queries_go() ->
     assert mounted("grafana")["/etc/grafana/provisioning"] == GRAFANA / "provisioning"
     assert mounted("grafana")[provider["options"]["path"]] == GRAFANA / "dashboards"
     assert sources == {"prometheus": "http://prometheus:9090", "jaeger": "http://jaeger:16686"}
-
-
-def test_the_panels_of_the_dashboard_have_their_own_ids_and_lie_beside_each_other() -> None:
-    panels = dashboard()["panels"]
-    places = [
-        (x, y)
-        for position in (panel["gridPos"] for panel in panels)
-        for x in range(position["x"], position["x"] + position["w"])
-        for y in range(position["y"], position["y"] + position["h"])
-    ]
-
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    assert len(set(places)) == len(places)
-    assert {x for x, _ in places} == set(range(24))
-
-
-def test_the_dashboard_asks_the_data_source_that_is_chosen_on_it() -> None:
-    [variable] = dashboard()["templating"]["list"]
-    asked = [panel["datasource"] for panel in dashboard()["panels"] if panel["type"] != "row"]
-
-    assert (variable["name"], variable["type"]) == ("datasource", "datasource")
-    assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in asked)
