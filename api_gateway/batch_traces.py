@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager
 import grpc
 
 from api_gateway.errors import UpstreamError
-from service_kit.pb.fibonacci.fib_pb2 import ExchangeFibRequest
+from service_kit.pb.fibonacci.fib_pb2 import DESCRIPTOR, ExchangeFibRequest
 from service_kit.spans import Span, attribute
 from service_kit.trace_interceptors import describe_rpc
 from service_kit.traces import NOTHING, Active, Tracer, current_span
 
-METHOD = "fibonacci.Fibonacci/ExchangeFib"
+_METHOD = f"{DESCRIPTOR.services_by_name['Fibonacci'].full_name}/ExchangeFib"
 
 
 def batch_span(tracer: Tracer, requests: Sequence[Span | None]) -> Active:
@@ -33,7 +33,7 @@ def attempt_span(batch: ExchangeFibRequest) -> "AbstractContextManager[None] | _
     parent = current_span.get()
     if parent is None:
         return NOTHING
-    span = parent.child(METHOD, "client")
+    span = parent.child(_METHOD, "client")
     batch.traceparent, batch.tracestate = span.context.parent, span.context.state
     return _Attempt(span)
 
@@ -49,5 +49,5 @@ class _Attempt:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         code = grpc.StatusCode.OK if error is None else grpc.StatusCode.CANCELLED
-        describe_rpc(self._span, METHOD, error.code if isinstance(error, UpstreamError) else code)
+        describe_rpc(self._span, _METHOD, error.code if isinstance(error, UpstreamError) else code)
         self._span.end()

@@ -24,9 +24,10 @@ Reason = Literal[
     "client_not_admitted",
 ]
 
-#: What any other method is called is the client's choice.
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
-_OTHER = "_OTHER"
+#: What any other method is called is the client's choice, and names must not be without number.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
+#: What OpenTelemetry has for a method that is none of those.
+OTHER_METHOD = "_OTHER"
 
 
 class RouteTemplates:
@@ -76,7 +77,7 @@ class HttpCounts:
         self.refused = Refusals()
 
     def served(self, *, method: str, path: str, status: int, seconds: float) -> None:
-        labels = (method if method in _METHODS else _OTHER, self.templates.of(path), status)
+        labels = (method if method in METHODS else OTHER_METHOD, self.templates.of(path), status)
         self.durations.observe(labels, seconds)
 
 

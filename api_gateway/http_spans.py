@@ -1,12 +1,12 @@
 """Spans of HTTP requests, begun where the caller's traceparent says; those too of requests that came to no layer."""
 
 from collections.abc import Iterable
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 from typing import Protocol
 
 from starlette.types import Scope
 
-from api_gateway.http_counts import RouteTemplates
+from api_gateway.http_counts import METHODS, OTHER_METHOD, RouteTemplates
 from api_gateway.problems import CLIENT_CLOSED_REQUEST
 from service_kit.request_id import current_request_id
 from service_kit.spans import Attributes, Span, attribute
@@ -16,10 +16,8 @@ from service_kit.traces import Active, Tracer, current_span
 #: The most of a path or query that is exported.
 MAX_TEXT = 200
 
-#: Others are the client's choice, and names of spans must not be without number.
-_METHODS = frozenset(HTTPMethod)
-#: What OpenTelemetry has for a method that is none of those, as an attribute and in the name of a span.
-_OTHER, _UNKNOWN = "_OTHER", "HTTP"
+#: What OpenTelemetry has in the name of a span for a method that is none of METHODS.
+_UNKNOWN = "HTTP"
 _TRACE_FIELDS = frozenset({b"traceparent", b"tracestate"})
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -44,7 +42,7 @@ class RequestSpans:
     def begin(self, scope: Scope) -> Span:
         """The current span of this task from here on; a request has one of its own, so nothing has to be set back."""
         method = scope["method"]
-        name = method if method in _METHODS else _UNKNOWN
+        name = method if method in METHODS else _UNKNOWN
         span = self._tracer.begin(name, "server", parent=_offered_context(scope["headers"]))
         current_span.set(span)
         return span
@@ -62,7 +60,7 @@ class RequestSpans:
 
     def _described(self, span: Span, scope: Scope, outcome: Outcome) -> Attributes:
         attributes: dict[str, str | int] = {
-            "http.request.method": _OTHER if span.name == _UNKNOWN else span.name,
+            "http.request.method": OTHER_METHOD if span.name == _UNKNOWN else span.name,
             "url.scheme": scope["scheme"],
             "url.path": scope["path"][:MAX_TEXT],
             "network.protocol.version": scope["http_version"],
@@ -92,7 +90,7 @@ def refused_span(tracer: Tracer, headers: Headers, *, reason: str, status: int, 
     span = tracer.begin(_UNKNOWN, "server", parent=_offered_context(headers))
     span.start_ns -= int(seconds * 1e9)
     span.attributes |= {
-        "http.request.method": _OTHER,
+        "http.request.method": OTHER_METHOD,
         "http.response.status_code": status,
         attribute("refused"): reason,
         attribute("request_id"): current_request_id.get(),

@@ -28,12 +28,11 @@ async def layered(
     inner = with_faults(DirectRoutes(app), settings)
     if settings.rate_limit:
         inner = _limited(inner, settings, counts)
-    hsts_seconds = settings.hsts_seconds if settings.tls_certificate else 0
     outer: ASGIApp = RequestLayer(
         inner,
         counts=counts,
         request_log=RequestLog(policy=settings.log_requests),
-        security_headers=SecurityHeaders(policies=await page_policies(app), hsts_seconds=hsts_seconds),
+        security_headers=SecurityHeaders(policies=await page_policies(app), hsts_seconds=settings.hsts_seconds),
         max_deadline_seconds=settings.max_deadline_seconds,
         draining=draining,
         spans=RequestSpans(tracer=tracer, routes=counts.templates) if tracer else None,

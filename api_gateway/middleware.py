@@ -62,9 +62,6 @@ class RequestLayer:
         self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         started = time.perf_counter()
         method = scope["method"]
         exchange = _Exchange(scope, receive, send, self._security_headers, self._draining)

@@ -57,11 +57,12 @@ HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
 
-#: For the OpenAPI document.
+#: For the OpenAPI document: what a problem is sent as.
+CONTENT: dict[str, Any] = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 TOO_MANY_REQUESTS: dict[int | str, dict[str, Any]] = {
     429: {
         "description": "The client asks more often than it may, or more long computations wait than may.",
-        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": CONTENT,
         "headers": {
             "Retry-After": {"schema": {"type": "integer"}, "description": "In how many seconds to ask again."},
             "RateLimit": {

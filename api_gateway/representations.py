@@ -50,9 +50,10 @@ class Representation:
         return self.encoding == DECIMAL and self.predicted_bytes(n) > GZIP_ABOVE_BYTES
 
 
-# F(n) never changes, so whoever has it need not ask again; a year is the longest that caches believe.
+#: F(n) never changes, so whoever has it need not ask again; a year is the longest that caches believe.
+CACHE_CONTROL = "public, max-age=31536000, immutable"
 _CACHING = (
-    (b"cache-control", b"public, max-age=31536000, immutable"),
+    (b"cache-control", CACHE_CONTROL.encode()),
     (b"vary", b"Accept, Accept-Encoding"),
 )
 

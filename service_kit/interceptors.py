@@ -7,20 +7,21 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 from grpc_status.rpc_status import to_status
 
 from service_kit.admission import Admission, Overloaded
 from service_kit.drain import Drain
 from service_kit.errors import ServiceError
+from service_kit.grpcs_own import counted
 from service_kit.logs import MAX_LOGGED_NAMES, RequestLog
+from service_kit.malformed import MessageMalformed, decoded, decoded_or_none
 from service_kit.metrics import Histograms
 from service_kit.request_id import METADATA_KEY, accept_request_id, current_request_id
-from service_kit.rpc_handlers import wrapped, written
+from service_kit.rpc_handlers import wrapped
 from service_kit.rpc_status import StatusTable, code_of, status_of
 
 log = structlog.get_logger()
@@ -59,15 +60,6 @@ def note(**facts: Any) -> None:
 def noted() -> dict[str, Any]:
     """The facts noted of the RPC that is being answered."""
     return _facts.get() or {}
-
-
-class MessageMalformed(ServiceError):
-    """The bytes of a request are no message of the method's type."""
-
-    reason = "MESSAGE_MALFORMED"
-
-    def __init__(self) -> None:
-        super().__init__("the request is not a message of this method's type")
 
 
 class ClientNotAdmitted(ServiceError):
@@ -126,21 +118,20 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         if method.startswith("/grpc."):
-            return self._wrap_grpcs_own(method, handler)
-        decode = _decoded_or_none(handler.request_deserializer or bytes)
+            return counted(method, handler, calls=self.call_durations, streams=self.stream_durations)
         return wrapped(
             handler,
             one=partial(self._wrap, method),
             stream=partial(self._wrap_stream, method),
             exchange=partial(self._wrap_exchange, method),
-            decode=decode,
+            decode=decoded_or_none(handler),
         )
 
     def _wrap(self, method: str, answer: Answer) -> Answer:
         async def call(request: Any, context: Context) -> Any:
             with self._around(method, context, self.call_durations):
                 self._admit(context)
-                message = _decoded(request)
+                message = decoded(request)
                 with self._admission.place_now() or await self._admission.place_in_turn():
                     return await answer(message, context)
 
@@ -151,7 +142,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             with self._around(method, context, self.stream_durations):
                 self._admit(context)
                 with self._admission.lasting():
-                    async with contextlib.aclosing(answers(_decoded(request), context)) as stream:
+                    async with contextlib.aclosing(answers(decoded(request), context)) as stream:
                         async for response in stream:
                             yield response
 
@@ -170,43 +161,9 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _wrap_grpcs_own(self, method: str, handler: Handler) -> Handler:
-        """Refuses what is no message. A method that takes a stream of them does so itself."""
-
-        def around(durations: Histograms) -> Callable[[Any], Any]:
-            def wrap(answer: Any) -> Any:
-                async def call(request: Any, context: Context) -> Any:
-                    with self._counted(method, context, durations):
-                        if request is None:
-                            await refuse_malformed(context)
-                        return await answer(request, context)
-
-                return call
-
-            return wrap
-
-        decode = _decoded_or_none(handler.request_deserializer or bytes)
-        one, count = around(self.call_durations), around(self.stream_durations)
-
-        def stream(answers: Answers) -> Any:
-            return count(written(answers))
-
-        return wrapped(handler, one=one, stream=stream, exchange=stream, decode=decode)
-
-    @contextlib.contextmanager
-    def _counted(self, method: str, context: Context, durations: Histograms) -> Iterator[None]:
-        """For a call that ends by gRPC's own means."""
-        started = time.perf_counter()
-        otherwise = grpc.StatusCode.CANCELLED
-        try:
-            yield
-            otherwise = grpc.StatusCode.OK
-        finally:
-            durations.observe((method[1:], (context.code() or otherwise).name), time.perf_counter() - started)
-
     async def _requests(self, context: Context) -> AsyncGenerator[Any, None]:
         while (request := await self._drain.read(context)) is not grpc.aio.EOF:
-            yield _decoded(request)
+            yield decoded(request)
 
     @contextlib.contextmanager
     def _around(self, method: str, context: Context, durations: Histograms, *, lasting: bool = False) -> Iterator[None]:
@@ -257,30 +214,6 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             dear=facts.pop("dear", False) or "fault" in facts,
         ):
             log.info("rpc.served", method=method, code=code.name, duration_ms=round(seconds * 1000, 3), **facts)
-
-
-def _decoded_or_none(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """None for bytes that are no message: gRPC itself would answer with the name of the exception."""
-
-    def decode(serialized: bytes) -> Any:
-        try:
-            return deserialize(serialized)
-        except DecodeError:
-            return None
-
-    return decode
-
-
-def _decoded(request: Any) -> Any:
-    if request is None:
-        raise MessageMalformed
-    return request
-
-
-async def refuse_malformed(context: Context) -> NoReturn:
-    """For a call around which no error of ours becomes a status."""
-    rich = to_status(status_of(MessageMalformed(), OWN_ERRORS))
-    await context.abort(rich.code, rich.details, rich.trailing_metadata)
 
 
 def _offered_request_id(context: Context) -> str:

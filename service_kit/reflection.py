@@ -9,7 +9,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
 from service_kit.drain import Drain
-from service_kit.interceptors import refuse_malformed
+from service_kit.malformed import refuse_malformed
 
 
 class ReflectionServicer(reflection.aio.ReflectionServicer):  # type: ignore[misc]

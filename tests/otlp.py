@@ -34,6 +34,7 @@ class Received:
     state: str
     attributes: dict[str, Any]
     links: frozenset[tuple[str, str]]
+    flags: int
     is_error: bool
     description: str
     milliseconds: float
@@ -122,6 +123,7 @@ def _span(service: str, span: trace_pb2.Span) -> Received:
         state=span.trace_state,
         attributes=_values(span.attributes),
         links=frozenset((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
+        flags=span.flags,
         is_error=span.status.code == trace_pb2.Status.STATUS_CODE_ERROR,
         description=span.status.message,
         milliseconds=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e6,

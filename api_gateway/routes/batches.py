@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Query
 
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.json_body import JsonBodyRoute
-from api_gateway.problems import PROBLEM_MEDIA_TYPE
+from api_gateway.problems import CONTENT
 from api_gateway.queries import BatchQuery, BodyIndices, NoQuery
 from api_gateway.representations import INT64_MAX_INDEX
 from api_gateway.schemas import FibonacciNumber, FibonacciNumbers
@@ -14,7 +14,7 @@ from api_gateway.schemas import FibonacciNumber, FibonacciNumbers
 _UNSUPPORTED: dict[int | str, dict[str, Any]] = {
     415: {
         "description": "The body is not announced as JSON by Content-Type, or is coded by Content-Encoding.",
-        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": CONTENT,
         "headers": {
             "Accept": {"schema": {"type": "string"}, "description": "The type of a body, where it has another."},
             "Accept-Encoding": {"schema": {"type": "string"}, "description": "Its coding, where it has another."},

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api_gateway.direct import DirectRoute
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.number_responses import respond
-from api_gateway.problems import PROBLEM_MEDIA_TYPE
+from api_gateway.problems import CONTENT
 from api_gateway.queries import FibonacciQuery
 from api_gateway.schemas import FibonacciNumber
 
@@ -29,7 +29,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     304: {"description": "The client has the number already: If-None-Match names its ETag."},
     412: {
         "description": "If-Match does not name the ETag of the answer.",
-        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": CONTENT,
     },
 }
 

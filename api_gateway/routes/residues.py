@@ -6,10 +6,8 @@ from fastapi import APIRouter, Query, Response
 
 from api_gateway.fibonacci_client import FibonacciClient
 from api_gateway.queries import ResidueQuery
+from api_gateway.representations import CACHE_CONTROL
 from api_gateway.schemas import Residue
-
-#: As that of a number, for a residue changes no more than its number does.
-CACHING = "public, max-age=31536000, immutable"
 
 
 def residue_routes(client: FibonacciClient) -> APIRouter:
@@ -19,7 +17,7 @@ def residue_routes(client: FibonacciClient) -> APIRouter:
     async def get_residue(query: Annotated[ResidueQuery, Query()], response: Response) -> Residue:
         """F(n) modulo a number, for indices far beyond those that can be written out."""
         residue = await client.residue(query.n, query.modulus)
-        response.headers["Cache-Control"] = CACHING
+        response.headers["Cache-Control"] = CACHE_CONTROL  # it changes no more than its number does
         return Residue(n=query.n, modulus=query.modulus, residue=residue)
 
     return router

@@ -88,6 +88,16 @@ def test_a_trial_that_fails_leaves_it_open_for_as_long_again(breaker: CircuitBre
     assert end(breaker)
 
 
+def test_it_is_told_once_that_it_opens_however_many_trials_fail(breaker: CircuitBreaker, clock: Clock) -> None:
+    with capture_logs() as lines:
+        fail(breaker, FAILURES_TO_OPEN)
+        for _ in range(3):
+            clock.now += OPEN_SECONDS
+            fail(breaker, 1)
+
+    assert [(line["event"], line["failures"]) for line in lines] == [("circuit.opened", FAILURES_TO_OPEN)]
+
+
 def test_a_trial_whose_client_goes_away_lets_the_next_one_try(breaker: CircuitBreaker, clock: Clock) -> None:
     fail(breaker, FAILURES_TO_OPEN)
     clock.now += OPEN_SECONDS

@@ -1,11 +1,15 @@
 """A client says how long it waits: through the real gateway, to services that are told."""
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 
 from api_gateway.deadlines import HEADER
+from api_gateway.errors import ServiceUnavailable
+from api_gateway.retries import Caller
+from service_kit.grpc_channel import open_channel
 from tests.api_gateway.neighbours import TinyFibonacci, TinyStats, gateway_to, hang, until_ready
 
 Tiny = type[TinyFibonacci] | type[TinyStats]
@@ -53,6 +57,18 @@ async def test_a_request_without_the_header_is_not_hurried_by_one_that_has_it(pa
         assert (await client.get(path, headers={HEADER: "1"})).is_error
         service.before = TinyFibonacci().before
         assert (await client.get(path)).status_code == 200
+
+
+async def test_what_is_late_already_is_not_begun(absent: str) -> None:
+    async def attempt(_deadline: float) -> None:
+        pytest.fail("it was begun")
+
+    async with open_channel(absent) as channel:
+        caller = Caller(service="fibonacci_service", channel=channel, deadline_seconds=30)
+        with pytest.raises(ServiceUnavailable, match=r"^fibonacci_service is not available$"):
+            await caller.call(attempt, deadline=asyncio.get_running_loop().time())
+
+    assert dict(caller.attempts) == {}
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "", "soon", "01", "2001", "9" * 30, "1, 2"])

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -7,7 +8,7 @@ import pytest
 
 from api_gateway.exchange import Exchange
 from service_kit.grpc_channel import open_channel
-from service_kit.pb.fibonacci.fib_pb2 import DECIMAL, ExchangeFibRequest
+from service_kit.pb.fibonacci.fib_pb2 import DECIMAL, ExchangeFibRequest, ExchangeFibResponse
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from tests.api_gateway.neighbours import TinyFibonacci, serving
 
@@ -30,3 +31,34 @@ async def test_a_call_that_is_replaced_is_ended_in_order(monkeypatch: pytest.Mon
             ended = [await call.code() for call in calls if call.done()]
         exchange.close()
         assert [await call.code() for call in calls[-1:]] == [grpc.StatusCode.CANCELLED]
+
+
+class Lingering(TinyFibonacci):
+    """Does not end a call of which the client has said that no more comes."""
+
+    async def ExchangeFib(
+        self, requests: AsyncIterator[ExchangeFibRequest], context: Any
+    ) -> AsyncIterator[ExchangeFibResponse]:
+        async for batch in requests:
+            yield self.exchanged(batch)
+        await asyncio.Event().wait()
+
+
+async def test_a_call_that_its_server_does_not_end_is_cancelled_when_the_next_one_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api_gateway.exchange.CALL_SECONDS", -1)  # each batch has a call of its own
+    calls: list[Any] = []
+
+    def open_call(**arguments: Any) -> Any:
+        calls.append(stub.ExchangeFib(**arguments))
+        return calls[-1]
+
+    async with serving(Lingering()) as target, open_channel(target) as channel, asyncio.timeout(10):
+        stub = FibonacciStub(channel)
+        exchange = Exchange(stub=cast("Any", SimpleNamespace(ExchangeFib=open_call)))
+        for sequence in range(5):
+            await exchange.answer(ExchangeFibRequest(sequence=sequence, n=[10], encodings=[DECIMAL]))
+        assert [call.done() for call in calls] == [True] * 3 + [False] * 2
+        exchange.close()
+        assert {await call.code() for call in calls} == {grpc.StatusCode.CANCELLED}

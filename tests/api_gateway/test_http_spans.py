@@ -26,6 +26,7 @@ async def span_of(
     query: bytes = b"",
     headers: Sequence[tuple[bytes, bytes]] = (),
     client_leaves: bool = False,
+    client_leaves_then: bool = False,
 ) -> Span:
     """The span of one request that is answered so."""
     exported = Exported()
@@ -35,6 +36,8 @@ async def span_of(
             await receive()
         for answer in answers:
             await send(answer)
+        if client_leaves_then:
+            await receive()
 
     routes = RouteTemplates(["/stats/{n}"])
     layer = RequestLayer(
@@ -68,6 +71,12 @@ async def received() -> Message:
 
 async def sent(message: Message) -> None:
     assert message
+
+
+async def test_a_client_that_leaves_with_its_answer_has_it() -> None:
+    span = await span_of(START, PIECE, END, client_leaves_then=True)
+
+    assert (span.error_type, span.is_error) == ("", False)
 
 
 async def test_a_request_is_described_by_the_route_that_it_took() -> None:

@@ -102,6 +102,14 @@ async def test_who_waits_as_long_as_told_is_answered() -> None:
         assert (await client.get("/fib?n=10")).status_code == 200
 
 
+async def test_who_exceeds_a_short_rate_is_not_told_to_wait_for_a_longer_one() -> None:
+    async with gateway_to(TinyFibonacci(), rate_limit="1/minute;1000/day") as client:
+        while (refused := await client.get("/fib?n=10")).status_code != 429:
+            pass
+    told = limits(refused)
+    assert int(refused.headers["retry-after"]) == max(1, told["1/minute"]["t"]) <= 120
+
+
 async def test_what_a_short_rate_refuses_is_not_counted_by_a_longer_one() -> None:
     async with gateway_to(TinyFibonacci(), rate_limit="2/minute;100/day") as client:
         told = [limits(await client.get("/fib?n=10"))["100/day"]["r"] for _ in range(20)]

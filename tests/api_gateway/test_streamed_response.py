@@ -82,6 +82,14 @@ async def test_a_stream_that_fails_breaks_the_connection(
     ]
 
 
+async def test_no_byte_is_sent_that_was_not_announced(log_entries: list[MutableMapping[str, Any]]) -> None:
+    async with client_before(StreamingFibonacci(cut_bytes=-1)) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(f"/fib?n={LARGE_N}", headers=TEXT | {"Range": "bytes=0-99"})
+    broken = [entry["error"] for entry in log_entries if entry["event"] == "http.broken_off"]
+    assert broken == ["fibonacci_service broke off: 1 bytes more than announced"]
+
+
 @pytest.mark.parametrize("stopping", [0, 3])
 async def test_the_call_is_cancelled_when_the_client_goes_away_while_it_waits(stopping: int) -> None:
     arrived = asyncio.Event()

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -64,6 +65,21 @@ async def test_a_reader_that_is_cancelled_ends_the_call_and_not_the_read() -> No
     assert not reading.was_cancelled
 
 
+async def test_nobody_is_told_how_a_read_ended_that_was_given_up() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+    reading = Reading()
+    reader = asyncio.create_task(unbroken(reading.read(), end_call=reading.ended.set))
+    await reading.began.wait()
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    await asyncio.sleep(0.01)
+    gc.collect()
+
+    assert told == []
+
+
 @asynccontextmanager
 async def calling(answer: Callable[[bytes, Any], bytes]) -> AsyncIterator[Any]:
     """A method that a server in threads answers, so that it does so while the loop of the test stands still."""
@@ -103,6 +119,14 @@ async def test_an_answer_that_arrives_while_its_call_is_given_up_is_freed() -> N
             assert reader.cancelled()
             give_up(call)  # once more changes nothing
         assert own_bytes(os.getpid()) - held_before < MORE_BYTES
+
+
+async def test_a_call_that_is_given_up_after_its_answer_keeps_it() -> None:
+    async with calling(lambda _request, _context: b"answer") as ask:
+        call = ask(b"", wait_for_ready=True)
+        await call.code()
+        give_up(call)
+        assert await call == b"answer"
 
 
 async def test_a_call_that_is_given_up_ends_at_the_server() -> None:

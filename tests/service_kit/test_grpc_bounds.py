@@ -1,13 +1,16 @@
 """What a client may demand of a gRPC server, and what becomes of old connections and of silent peers."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from service_kit import grpc_bounds
 from service_kit.pb.fibonacci.fib_pb2 import BatchGetFibItem, BatchGetFibRequest, FibonacciRequest
 from tests.service_kit.small_service import (
     MAX_REQUEST_BYTES,
@@ -20,6 +23,7 @@ from tests.service_kit.small_service import (
     served,
 )
 from tests.tcp_proxy import TcpProxy, proxying
+from tests.tls.authority import Authority
 
 #: The deadline of a request, by default; what a peer that fell silent was asked has to fail well before it.
 DEADLINE_SECONDS = 5
@@ -122,6 +126,34 @@ async def test_what_a_client_asked_that_falls_silent_is_given_up() -> None:
         await asyncio.wait_for(waiting.given_up.wait(), DEADLINE_SECONDS)
         with pytest.raises(grpc.aio.AioRpcError):
             await asked
+
+
+async def test_a_client_that_does_not_finish_its_handshake_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_bounds, "_HANDSHAKE_MS", 300)
+    issued = Authority(tmp_path).issue("localhost")
+    certificate, key = str(issued.certificate), str(issued.key)
+    async with listening(double, tls_certificate=certificate, tls_key=key) as port, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_client_may_ping_every_second_or_so() -> None:
+    """A server allows two pings more often than it likes, by default once in five minutes, and then ends the calls."""
+    waiting = Waiting()
+    pings = (("grpc.keepalive_time_ms", 1_200), ("grpc.http2.max_pings_without_data", 0))
+    async with (
+        listening(waiting) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=pings) as channel,
+    ):
+        long = asyncio.ensure_future(SmallClient(port, channel).ask(21))
+        done, _ = await asyncio.wait([long], timeout=6)
+        waiting.release.set()
+
+        assert (done, await long) == (set(), 42)
 
 
 @pytest.mark.slow

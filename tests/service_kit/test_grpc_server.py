@@ -9,6 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
+from service_kit.grpc_channel import open_channel
 from service_kit.lifecycle import CannotStart
 from tests.refusal import refusal_of
 from tests.service_kit.small_service import NAME, SmallClient, careless_client_of, client_of, double, listening, served
@@ -49,6 +50,11 @@ async def no_more_calls(client: SmallClient) -> None:
     with contextlib.suppress(grpc.aio.AioRpcError):
         while True:
             await client.ask(0, timeout=1)
+
+
+async def test_it_listens_on_an_address_of_ipv6() -> None:
+    async with listening(double, listen_host="::1") as port, open_channel(f"[::1]:{port}") as channel:
+        assert await SmallClient(port, channel).ask(21) == 42
 
 
 @pytest.mark.parametrize("name", ["", NAME])

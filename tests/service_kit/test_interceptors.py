@@ -147,11 +147,17 @@ def test_outside_a_call_noting_is_for_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("facts", "error", "wanted"),
-    [({}, None, 0), ({}, Refused("not so"), 0), ({}, ValueError("broken"), 1), ({"dear": True}, None, 1)],
-    ids=["answered", "refused", "crashed", "dear"],
+    [
+        ({}, None, 0),
+        ({}, Refused("not so"), 0),
+        ({}, ValueError("broken"), 1),
+        ({"dear": True}, None, 1),
+        ({"fault": "delay"}, None, 1),
+    ],
+    ids=["answered", "refused", "crashed", "dear", "faulted"],
 )
 async def test_by_default_what_failed_or_was_dear_has_a_line(
-    monkeypatch: pytest.MonkeyPatch, facts: dict[str, bool], error: Exception | None, wanted: int
+    monkeypatch: pytest.MonkeyPatch, facts: dict[str, bool | str], error: Exception | None, wanted: int
 ) -> None:
     monkeypatch.setattr(logs, "SLOW_REQUEST_SECONDS", 3600)
 
@@ -166,6 +172,16 @@ async def test_by_default_what_failed_or_was_dear_has_a_line(
             await asyncio.gather(client.ask(1), return_exceptions=True)
 
     assert ["dear" in line for line in served_lines(lines)] == [False] * wanted
+
+
+@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
+async def test_by_default_what_its_client_or_an_overload_brought_about_has_no_line(code: grpc.StatusCode) -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with served(refuse, table={Refused: code}, policy="errors") as client:
+            await asyncio.gather(client.ask(1), return_exceptions=True)
+
+    quiet = {"CANCELLED", "INVALID_ARGUMENT", "OUT_OF_RANGE", "NOT_FOUND", "RESOURCE_EXHAUSTED"}
+    assert [line["code"] for line in served_lines(lines)] == ([] if code.name in quiet else [code.name])
 
 
 async def test_a_call_that_its_caller_cancels_ends_and_has_a_line() -> None:
@@ -201,6 +217,7 @@ async def test_health_checks_are_counted_by_how_they_ended() -> None:
     interceptor = ServerInterceptor(
         status_table={}, request_log=RequestLog(policy="all"), admission=Admission(max_calls=1, max_queued=0)
     )
+    check, watching = "grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"
     async with served(double, interceptor=interceptor) as client:
         await client.health.Check(health_pb2.HealthCheckRequest())
         with pytest.raises(grpc.aio.AioRpcError):
@@ -208,12 +225,12 @@ async def test_health_checks_are_counted_by_how_they_ended() -> None:
         watch = client.health.Watch(health_pb2.HealthCheckRequest())
         await watch.read()
         watch.cancel()
+        async with asyncio.timeout(20):  # before it drains, which would end the call first
+            while (watching, "CANCELLED") not in interceptor.stream_durations:
+                await client.ask(1)
 
-    check, watching = "grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"
-    assert {labels: sum(h.counts) for labels, h in interceptor.call_durations.items()} == {
-        (check, "OK"): 1,
-        (check, "NOT_FOUND"): 1,
-    }
+    checks = {labels: sum(h.counts) for labels, h in interceptor.call_durations.items() if labels[0] == check}
+    assert checks == {(check, "OK"): 1, (check, "NOT_FOUND"): 1}
     # The other one is that of the channel itself.
     assert set(interceptor.stream_durations) <= {(watching, "CANCELLED"), (watching, "OK")}
     assert sum(interceptor.stream_durations[watching, "CANCELLED"].counts) >= 1

@@ -159,8 +159,9 @@ async def test_a_port_in_use_is_told_with_the_settings_that_choose_another() -> 
 
 
 @pytest.fixture
-def silent(port: int) -> Iterator[list[socket.socket]]:
-    """Three times as many connections as may be open, on which nothing is sent."""
+def silent(port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """Three times as many connections as may be open, on which nothing is sent, and which may take their time."""
+    monkeypatch.setattr(metrics_server, "SCRAPE_SECONDS", 600)
     connections = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(3 * MAX_CONNECTIONS)]
     yield connections
     for connection in connections:
@@ -172,6 +173,9 @@ async def test_who_sends_nothing_keeps_nobody_from_an_answer(port: int, silent: 
 
     with contextlib.suppress(ConnectionResetError):
         assert await asyncio.to_thread(silent[0].recv, 1) == b""  # the oldest ones were broken off
+    silent[-1].setblocking(False)
+    with pytest.raises(BlockingIOError):  # the newest one was not
+        silent[-1].recv(1)
 
 
 @pytest.mark.parametrize("request_line", [b"", b"GET /metrics HTTP/1.1\r\n"], ids=["nothing", "half a request"])

@@ -76,6 +76,24 @@ async def test_an_http_service_that_answers_is_healthy(status: str) -> None:
         assert await probed(url) is None
 
 
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [("", "/"), ("/readyz", "/readyz"), ("/readyz?full=1&x=2", "/readyz?full=1&x=2"), ("?full=1", "/?full=1")],
+)
+async def test_an_http_service_is_asked_for_the_path_and_the_query(url: str, target: str) -> None:
+    asked = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split()[1].decode())
+        writer.write(response("200 OK"))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        assert await probed(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{url}") is None
+
+    assert asked == [target]
+
+
 @pytest.mark.parametrize("status", ["503 Service Unavailable", "404 Not Found"])
 async def test_an_http_service_that_answers_with_an_error_is_unhealthy(status: str) -> None:
     async with answering(response(status)) as url:

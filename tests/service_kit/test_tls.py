@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from service_kit.lifecycle import CannotStart
 from service_kit.settings import CallingSettings
 from service_kit.tls import Certificates, calling_tls, check_tls, listening_tls
-from service_kit.tls_files import MAX_FILE_BYTES, TlsFile, TlsFiles
+from service_kit.tls_files import MAX_FILE_BYTES, Pem, TlsFile, TlsFiles
 from tests.tls.authority import Authority, Issued
 
 
@@ -169,6 +169,28 @@ def test_half_of_a_rotation_is_neither_taken_nor_reported(
         assert not certificates.look()
         assert (certificates.pem, lines) == (before, [])
         assert certificates.look()
+
+
+def test_what_is_replaced_while_it_is_taken_is_taken_by_a_later_look(
+    certificates: Certificates, ours: Authority, issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, second, third = certificates.pem, ours.issue("localhost"), ours.issue("localhost")
+    load = TlsFiles.load
+
+    def load_and_replace(files: TlsFiles, context: ssl.SSLContext) -> Pem:
+        loaded = load(files, context)
+        issued.replace_by(third)
+        return loaded
+
+    issued.replace_by(second)
+    assert not certificates.look()
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(TlsFiles, "load", load_and_replace)
+        assert not certificates.look()
+    assert certificates.pem == before
+
+    assert [certificates.look() for _ in range(2)] == [False, True]
+    assert certificates.pem.key == third.key.read_bytes()
 
 
 def test_a_bad_file_is_logged_once_and_the_old_ones_stay_in_use(

@@ -1,11 +1,14 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.proto.trace.v1.trace_pb2 import SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK as PARENT_IS_REMOTE
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import Decision
+from structlog.testing import capture_logs
 
 from service_kit.trace_context import TraceContext
-from service_kit.trace_export import SpanExport
+from service_kit.trace_export import SpanExport, _Watched
 from service_kit.traces import Tracer
 from tests.otlp import Collector, Received
 
@@ -57,6 +60,41 @@ def test_a_span_arrives_as_it_was(collector: Collector) -> None:
     }
     assert span.links == {(f"{5:032x}", f"{6:016x}")}
     assert (span.is_error, span.description) == (True, "it went wrong")
+
+
+class Unreliable(SpanExporter):
+    """Says what became of each batch, as it is told."""
+
+    def __init__(self, *arrived: bool) -> None:
+        self.arrived = iter(arrived)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS if next(self.arrived) else SpanExportResult.FAILURE
+
+
+def test_an_outage_of_the_collector_is_told_once_and_its_end_with_what_was_lost() -> None:
+    with capture_logs() as lines:
+        watched = _Watched(Unreliable(True, False, False, True, True, False), endpoint="http://collector")
+        for _ in range(6):
+            watched.export([ReadableSpan("one"), ReadableSpan("two")])
+
+    assert [(line["event"], line.get("lost_spans")) for line in lines] == [
+        ("traces.unreachable", None),
+        ("traces.reachable", 4),
+        ("traces.unreachable", None),
+    ]
+
+
+def test_a_parent_in_another_process_is_told_from_one_in_this(collector: Collector) -> None:
+    export = SpanExport(service="the_service", instance="life-1", endpoint="")
+    tracer = Tracer(sampler=export.sampled, export=export.export)
+    with tracer.begin("root", parent=CALLER) as root, root.child("child"):
+        pass
+    export.close(10)
+
+    collector.wait_for_all(lambda _: True, 2)
+    remote = {span.name: bool(span.flags & PARENT_IS_REMOTE) for span in collector.spans}
+    assert remote == {"root": True, "child": False}
 
 
 def test_what_is_kept_for_a_reason_says_so(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from service_kit.errors import ServiceError
 from service_kit.grpc_channel import open_channel
 from service_kit.interceptors import note
+from service_kit.request_id import current_request_id
 from service_kit.rpc_status import StatusTable
 from service_kit.spans import Span
 from service_kit.trace_context import parse_context
@@ -69,6 +70,22 @@ async def test_a_call_has_a_span_at_both_ends_and_the_server_knows_its_own() -> 
     assert (sent.name, sent.attributes[CODE]) == (GET_FIB, "OK")
     assert answered.describe is not None
     assert answered.describe(answered) == {"exact_fibonacci.n": 7}
+
+
+async def test_the_context_of_a_trace_goes_beside_the_metadata_of_a_call() -> None:
+    exported, ids = Exported(), list[str]()
+
+    async def answer(n: int) -> int:
+        ids.append(current_request_id.get())
+        return n
+
+    async with traced(exported, answer) as client:
+        with Active(exported.tracer.begin("root")):
+            await client.ask(7, metadata=(("x-request-id", "followed-1"),))
+            async for _ in client.stream(7, 1, metadata=(("x-request-id", "followed-2"),)):
+                pass
+
+    assert ids == ["followed-1", "followed-2"]
 
 
 async def test_a_call_outside_any_trace_begins_one_at_the_server_alone() -> None:

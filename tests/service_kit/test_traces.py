@@ -8,7 +8,7 @@ import pytest
 from service_kit import spans
 from service_kit.spans import MAX_DESCRIPTION, MAX_KEPT_A_SECOND, MAX_LINKS, MAX_SPANS, MAX_WAITING_SPANS
 from service_kit.trace_context import TraceContext
-from service_kit.traces import Active, current_span, timed
+from service_kit.traces import Active, current_span, follow, timed
 from tests.tracing import Exported
 
 CALLER = TraceContext(7, 8, sampled=True, state="a=1")
@@ -76,6 +76,18 @@ def test_a_span_that_ends_after_a_root_that_was_let_go_is_let_go_too(unsampled: 
     late.end()
 
     assert unsampled.names == []
+
+
+def test_what_fails_after_a_root_that_was_let_go_brings_nothing_of_it_back(unsampled: Exported) -> None:
+    root = unsampled.tracer.begin("root")
+    early, late, wrong = (root.child(name) for name in ("early", "late", "wrong"))
+    early.end()
+    root.end()
+    late.end()
+    wrong.fail("500")
+    wrong.end()
+
+    assert unsampled.names == ["wrong"]
 
 
 def test_a_span_that_ends_after_a_root_that_was_kept_is_kept_too(unsampled: Exported) -> None:
@@ -191,6 +203,16 @@ def test_a_span_that_is_active_is_the_parent_of_what_is_timed_inside(sampled: Ex
     part, _ = sampled.spans
     assert current_span.get() is None
     assert (part.name, part.parent, part.attributes) == ("part", root.context, {"exact_fibonacci.task": "value"})
+
+
+def test_a_span_follows_another_and_not_itself(sampled: Exported) -> None:
+    other = sampled.tracer.begin("other")
+    follow(other)  # outside any span, which is for nothing
+    with Active(sampled.tracer.begin("waiting")) as waiting:
+        for span in (other, waiting, None):
+            follow(span)
+
+    assert waiting.links == [other.context]
 
 
 def test_nothing_is_timed_where_nothing_is_traced() -> None:

@@ -1,7 +1,10 @@
+from collections.abc import AsyncIterator
+
 import gmpy2
 import httpx
 
-from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
+from api_gateway.problems import MAX_BODY_BYTES
+from tests.api_gateway.neighbours import TinyFibonacci, gateway_to, hang
 
 
 def summed(n: int) -> int:
@@ -45,6 +48,16 @@ async def test_an_index_above_the_limit_of_the_service_is_a_problem_that_names_t
 async def test_the_same_number_again_is_the_same_answer(client: httpx.AsyncClient) -> None:
     first, second = [await client.get("/fib?n=5000") for _ in range(2)]
     assert first.content == second.content
+
+
+async def test_a_body_that_is_too_long_ends_the_wait_for_a_dear_number() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(2 * MAX_BODY_BYTES // 1_024):
+            yield b" " * 1_024
+
+    async with gateway_to(TinyFibonacci(hang), deadline_seconds=60) as client:
+        response = await client.request("GET", "/fib?n=100001", content=pieces())
+    assert (response.status_code, response.json()["status"]) == (413, 413)
 
 
 async def test_cheap_numbers_travel_in_batches_and_dear_ones_alone() -> None:

@@ -7,6 +7,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
 from grpc_status.rpc_status import to_status
 
+from api_gateway import stats_client, stats_json
 from service_kit.pb.stats.stats_pb2 import (
     BUSIEST,
     LEAST_BUSY,
@@ -48,6 +49,24 @@ async def test_a_number_and_the_minutes_are_asked_for_by_themselves() -> None:
         for path in ("/stats/0", "/stats/2147483647", "/stats/minutes"):
             assert (await client.get(path)).status_code == 200
     assert stats.asked == [GetNumberStatsRequest(n=0), GetNumberStatsRequest(n=2**31 - 1), ListMinutesRequest()]
+
+
+async def test_a_page_is_written_once_for_as_long_as_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def page_json(page: ListStatsResponse) -> bytes:
+        written.append(page.total_requests)
+        return stats_json.page_json(page)
+
+    stats = TinyStats()
+    async with gateway_to(stats) as client:
+        monkeypatch.setattr(stats_client, "page_json", page_json)
+        told = []
+        for total in (3, 3, 4, 4, 3):
+            stats.page = ListStatsResponse(total_requests=total)
+            told.append((await client.get("/stats")).json()["total_requests"])
+
+    assert (told, written) == ([3, 3, 4, 4, 3], [3, 4, 3])
 
 
 async def test_what_the_service_answers_is_what_is_told() -> None:
