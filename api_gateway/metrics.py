@@ -20,8 +20,8 @@ def register(metrics: Metrics, *, http: HttpCounts, fibonacci: FibonacciClient, 
 def _register_http(metrics: Metrics, http: HttpCounts) -> None:
     metrics.histogram(
         "http_server_request_duration_seconds",
-        "How long requests took, from their head to the last byte of their answer. The route is its template in the "
-        "OpenAPI document, or empty; status 0 is no answer.",
+        "How long requests took, until the last byte of their answer was handed to the connection. The route is its "
+        "template in the OpenAPI document, or empty; status 0 is no answer.",
         http.durations,
         ("http_request_method", "http_route", "http_response_status_code"),
     )
