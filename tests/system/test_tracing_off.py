@@ -51,6 +51,23 @@ def test_a_running_service_with_a_collector_has_loaded_it(service: str) -> None:
         assert loaded(service, collector.settings).issuperset(("opentelemetry.sdk.trace", "service_kit.trace_export"))
 
 
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("is_on", [False, True], ids=["off", "on"])
+def test_the_propagators_that_a_cluster_names_for_all_pods_are_ignored(service: str, *, is_on: bool) -> None:
+    with Collector() as collector:
+        modules = loaded(service, {"OTEL_PROPAGATORS": "b3,tracecontext", **(collector.settings if is_on else {})})
+
+    assert ("service_kit.trace_export" in modules) is is_on
+
+
+def test_a_tool_that_loads_the_gateway_ignores_them_too() -> None:
+    environment = {"PATH": os.environ["PATH"], "OTEL_PROPAGATORS": "b3"}
+    arguments = [sys.executable, "-m", "api_gateway.openapi"]
+    finished = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
 def test_a_collector_that_is_not_there_harms_nothing_and_is_logged_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
