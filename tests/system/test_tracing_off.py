@@ -121,14 +121,24 @@ def test_the_last_spans_are_sent_when_a_service_stops(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")],
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nope.pem"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "nonsense"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "nonsense"),
+        ("OTEL_TRACES_EXPORTER", "console"),
+        ("OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES", "SOMETIMES"),
+    ],
 )
 def test_a_variable_that_makes_no_sense_ends_the_start_with_one_line_that_names_it(name: str, value: str) -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "STATS_LISTEN_PORT": "0",
         "STATS_DATABASE_URL": "memory:",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:1",
         name: value,
     }
     arguments = [sys.executable, "-m", "stats_service"]
@@ -137,4 +147,4 @@ def test_a_variable_that_makes_no_sense_ends_the_start_with_one_line_that_names_
     assert finished.returncode == 1
     [line] = finished.stderr.splitlines()
     assert line.startswith("stats_service: ")
-    assert (name if "PROTOCOL" in name else value) in line
+    assert (value if "PYTHON" in name else name) in line  # of what is the SDK's alone it says what the SDK says
