@@ -4,6 +4,7 @@ A batch is done for many requests, so it is no child of any: it has a trace of i
 request that is in it, and each of those has a link to the batch.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -48,6 +49,9 @@ class _Attempt:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        code = grpc.StatusCode.OK if error is None else grpc.StatusCode.CANCELLED
-        describe_rpc(self._span, _METHOD, error.code if isinstance(error, UpstreamError) else code)
+        if isinstance(error, UpstreamError):
+            describe_rpc(self._span, _METHOD, error.code)
+        else:
+            code = grpc.StatusCode.OK if error is None else grpc.StatusCode.CANCELLED
+            describe_rpc(self._span, _METHOD, code, given_up=isinstance(error, asyncio.CancelledError))
         self._span.end()

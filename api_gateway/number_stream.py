@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from api_gateway.errors import BrokenOff
-from api_gateway.stream_reading import next_message
+from api_gateway.stream_reading import let_end, next_message
 from service_kit.pb.fibonacci.fib_pb2 import StreamFibRequest, StreamFibResponse
 
 if TYPE_CHECKING:
@@ -49,8 +49,11 @@ class NumberStream:
         return piece
 
     def close(self) -> None:
-        """Ends the call, wherever it is."""
-        self._call.cancel()
+        """Ends the call, wherever it is; one that has sent all of its bytes ends by itself."""
+        if self.total_bytes and self._missing_bytes == len(self._piece):
+            let_end(self._call, patience_seconds=self._stall_seconds)
+        else:
+            self._call.cancel()
 
     async def _next_piece(self) -> bytes:
         try:

@@ -8,7 +8,7 @@ import grpc
 
 from api_gateway.errors import BrokenOff
 from api_gateway.representations import INT64_MAX_INDEX
-from api_gateway.stream_reading import next_message
+from api_gateway.stream_reading import let_end, next_message
 from service_kit.pb.fibonacci.fib_pb2 import StreamRangeRequest, StreamRangeResponse
 
 if TYPE_CHECKING:
@@ -42,13 +42,16 @@ class RangeStream:
             if self._missing < 0:
                 raise BrokenOff(self._service, f"{-self._missing} numbers more than asked for")
             yield piece
-            piece = await self._next()
+            piece = await self._next() if self._missing > 0 else None
         if self._missing > 0:
             raise BrokenOff(self._service, f"{self._missing} numbers less than asked for")
 
     def close(self) -> None:
-        """Ends the call, wherever it is."""
-        self._call.cancel()
+        """Ends the call, wherever it is; one that has sent all of its numbers ends by itself."""
+        if self._missing == 0:
+            let_end(self._call, patience_seconds=self._stall_seconds)
+        else:
+            self._call.cancel()
 
     async def _next(self) -> StreamRangeResponse | None:
         try:

@@ -1,5 +1,7 @@
 """Reads the messages of a gRPC stream."""
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -19,6 +21,20 @@ async def next_message(call: "Call[T]") -> T | None:
     collected; of large numbers that was 300 MB at times.
     """
     return await unbroken(_read(call), end_call=call.cancel)
+
+
+def let_end(call: "Call[Any]", *, patience_seconds: float) -> None:
+    """Leaves a call that has nothing more to tell but its status, which nobody waits for, and ends it if none comes.
+
+    To cancel it at once would have it counted as cancelled at both ends, although all of it was answered and read.
+    """
+    if not call.done():
+        waiting = asyncio.get_running_loop().call_later(patience_seconds, call.cancel)
+        call.add_done_callback(partial(_cancel_timer, waiting))
+
+
+def _cancel_timer(waiting: asyncio.TimerHandle, _call: object) -> None:
+    waiting.cancel()
 
 
 async def _read(call: "Call[Any]") -> Any:

@@ -10,6 +10,8 @@ from service_kit.trace_context import TraceContext
 _NO_TIME_YET_NS = (1 << 63) - 1
 #: The most requests that an aggregate knows by their spans.
 MAX_CAUSES = 64
+#: The most entries that it knows each of them to have led to.
+MAX_SUBJECTS = 32
 
 NUMBER: Final = "number"
 OPERATION: Final = "operation"
@@ -59,8 +61,8 @@ class Aggregate:
     tallies: dict[int, Tally] = field(default_factory=dict)
     failures: dict[tuple[int, FailureKind], int] = field(default_factory=dict)
     operations: dict[Operation, int] = field(default_factory=dict)
-    #: Some of the requests that it tells of, where these are traced, each with what its entry is about.
-    causes: list[tuple[Subject, TraceContext]] = field(default_factory=list)
+    #: Some of the requests that it tells of, where these are traced, each with what some of its entries are about.
+    causes: dict[TraceContext, set[Subject]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -81,5 +83,9 @@ class Aggregate:
 
     def add_cause(self, subject: Subject, context: TraceContext) -> None:
         """Says which request led to an entry; those beyond MAX_CAUSES are left out."""
-        if len(self.causes) < MAX_CAUSES:
-            self.causes.append((subject, context))
+        subjects = self.causes.get(context)
+        if subjects is not None:
+            if len(subjects) < MAX_SUBJECTS:
+                subjects.add(subject)
+        elif len(self.causes) < MAX_CAUSES:
+            self.causes[context] = {subject}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -26,7 +26,7 @@ class _Closed:
     start_time: Timestamp
     end_time: Timestamp
     entries: Iterator[Entry]
-    causes: Sequence[tuple[Subject, TraceContext]]
+    causes: Mapping[TraceContext, set[Subject]]
 
 
 class Outbox:
@@ -105,12 +105,12 @@ class Outbox:
         )
 
 
-def _causes(causes: Sequence[tuple[Subject, TraceContext]], entries: Sequence[Entry]) -> Sequence[TraceContext]:
+def _causes(causes: Mapping[TraceContext, set[Subject]], entries: Sequence[Entry]) -> Sequence[TraceContext]:
     """Those of the entries, which may be a part of the aggregate's."""
     if not causes:
         return ()
     subjects = {_subject(entry) for entry in entries}
-    return [context for subject, context in causes if subject in subjects]
+    return [context for context, led_to in causes.items() if not subjects.isdisjoint(led_to)]
 
 
 def _subject(entry: Entry) -> Subject:

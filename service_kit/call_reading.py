@@ -34,6 +34,12 @@ def give_up(call: Any) -> None:
         core.cancel("given up")
 
 
+def was_given_up(call: Any) -> bool:
+    """Whether a call was ended on this side. Not, where grpcio should once have no such core."""
+    core = getattr(call, "_cython_call", None)
+    return core is not None and bool(core.is_locally_cancelled())
+
+
 def _forget(task: "asyncio.Task[Any]") -> None:
     if not task.cancelled():
         task.exception()  # else asyncio says that nobody asked for it

@@ -59,7 +59,9 @@ class Certificates:
 
     def _use(self, pem: Pem, context: ssl.SSLContext) -> bool:
         self.pem, self.context, self._refused = pem, context, None
-        log.info("tls.reloaded", certificate=self._files.certificate.path, ca=self._files.ca.path)
+        files = self._files
+        # Which of the service's ends it is: those that listen and those that call may share a file.
+        log.info("tls.reloaded", settings=files.settings, certificate=files.certificate.path, ca=files.ca.path)
         return True
 
     def _server_context(self) -> ssl.SSLContext:

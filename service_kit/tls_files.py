@@ -53,6 +53,11 @@ class TlsFiles:
     key: TlsFile
     ca: TlsFile
 
+    @property
+    def settings(self) -> list[str]:
+        """Those that name a file."""
+        return [file.setting for file in (self.certificate, self.key, self.ca) if file.path]
+
     def read(self) -> Pem:
         return Pem(self.certificate.read(), self.key.read(), self.ca.read())
 

@@ -31,8 +31,13 @@ _FAILURES = frozenset(
 )
 
 
-def describe_rpc(span: Span, method: str, code: grpc.StatusCode, description: str = "") -> None:
-    """What an RPC was and how it ended. A client has an error in whatever is not OK, a server in its own faults."""
+def describe_rpc(
+    span: Span, method: str, code: grpc.StatusCode, description: str = "", *, given_up: bool = False
+) -> None:
+    """What an RPC was and how it ended. A client has an error in whatever is not OK, a server in its own faults.
+
+    What its own side has `given_up` is no error: it wanted no more of it, or nobody waited for it any longer.
+    """
     span.attributes |= {
         "rpc.system.name": "grpc",
         "rpc.method": method,
@@ -40,7 +45,7 @@ def describe_rpc(span: Span, method: str, code: grpc.StatusCode, description: st
     }
     if code is not grpc.StatusCode.OK:
         failed = code in _FAILURES
-        span.fail(code.name, description, is_error=failed or span.kind == "client", failed=failed)
+        span.fail(code.name, description, is_error=(failed or span.kind == "client") and not given_up, failed=failed)
 
 
 def server_interceptors(tracer: Tracer | None) -> list[grpc.aio.ServerInterceptor]:

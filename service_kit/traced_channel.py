@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import grpc
+
+from service_kit.call_reading import was_given_up
 from service_kit.trace_interceptors import describe_rpc
 from service_kit.traces import Tracer, current_span
 
 if TYPE_CHECKING:
-    import grpc
-
     from service_kit.spans import Span
 
 T = TypeVar("T")
@@ -58,7 +59,10 @@ def _traced(begin: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _end(span: Span, name: str, call: Any) -> None:
-    describe_rpc(span, name, _at_once(call.code()), _at_once(call.details()) or "")
+    code, details = _at_once(call.code()), _at_once(call.details()) or ""
+    # A server that cancels what it had queued does so over the wire, and that is an error here.
+    given_up = code is grpc.StatusCode.CANCELLED and was_given_up(call)
+    describe_rpc(span, name, code, details, given_up=given_up)
     span.end()
 
 

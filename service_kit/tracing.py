@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 
 from service_kit.lifecycle import CannotStart
@@ -26,16 +26,23 @@ async def tracing(service: str) -> AsyncIterator[Tracer | None]:
     if not endpoint:
         yield None
         return
-    from service_kit.trace_export import SpanExport  # noqa: PLC0415 - it takes 0.2 s and 12 MB
-
+    _remove_empty(os.environ)
     try:
+        from service_kit.trace_export import SpanExport  # noqa: PLC0415 - it takes 0.2 s and 12 MB
+
         export = SpanExport(service=service, instance=secrets.token_hex(8), endpoint=without_password(endpoint))
-    except ValueError as error:
+    except (ValueError, KeyError, RuntimeError) as error:  # of a variable of Python's SDK alone
         raise CannotStart(f"an OTEL_ variable makes no sense: {error}") from None
     try:
         yield Tracer(sampler=export.sampled, export=export.export)
     finally:
         await asyncio.to_thread(export.close, FLUSH_SECONDS)
+
+
+def _remove_empty(environment: MutableMapping[str, str]) -> None:
+    """Has the SDK, which would read some of them, find no empty variables: to OpenTelemetry these are none."""
+    for name in [name for name, value in environment.items() if name.startswith("OTEL_") and not value]:
+        del environment[name]
 
 
 def check_tracing(environment: Mapping[str, str]) -> str:

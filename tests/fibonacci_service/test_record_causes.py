@@ -1,4 +1,4 @@
-from fibonacci_service.aggregate import MAX_CAUSES, NUMBER, OPERATION, Aggregate
+from fibonacci_service.aggregate import MAX_CAUSES, MAX_SUBJECTS, NUMBER, OPERATION, Aggregate
 from fibonacci_service.observations import Failure, FailureKind, Operation
 from fibonacci_service.outbox import MAX_BATCH_ENTRIES, Outbox
 from service_kit.trace_context import TraceContext
@@ -34,6 +34,32 @@ def test_a_batch_knows_the_spans_of_the_requests_that_it_tells_of() -> None:
 
 def test_a_batch_of_requests_without_spans_knows_none() -> None:
     assert causes_of_each_batch(aggregate_of([1, 2, 3])) == [[]]
+
+
+def test_a_request_for_many_numbers_is_one_cause_and_leaves_room_for_others() -> None:
+    aggregate = aggregate_of(range(200))
+    for n in range(200):
+        aggregate.add_cause((NUMBER, n), context(30))
+    aggregate.add_cause((NUMBER, 3), context(40))
+
+    assert causes_of_each_batch(aggregate) == [[30, 40]]
+
+
+def test_a_request_whose_numbers_go_in_several_batches_is_a_cause_of_each() -> None:
+    aggregate = aggregate_of(range(MAX_BATCH_ENTRIES + 1))
+    aggregate.add_cause((NUMBER, 3), context(30))
+    aggregate.add_cause((NUMBER, MAX_BATCH_ENTRIES), context(30))
+
+    assert causes_of_each_batch(aggregate) == [[30], [30]]
+
+
+def test_so_many_numbers_of_a_request_and_no_more_say_where_it_is_a_cause() -> None:
+    aggregate = aggregate_of(range(MAX_BATCH_ENTRIES + 1))
+    for n in range(MAX_SUBJECTS):
+        aggregate.add_cause((NUMBER, n), context(30))
+    aggregate.add_cause((NUMBER, MAX_BATCH_ENTRIES), context(30))
+
+    assert causes_of_each_batch(aggregate) == [[30], []]
 
 
 def test_an_aggregate_knows_so_many_and_no_more() -> None:

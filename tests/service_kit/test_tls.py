@@ -155,7 +155,15 @@ def test_a_new_certificate_counts_once_two_looks_have_seen_it(
 
     assert looks == [False, True, False, False]
     assert certificates.pem.key == other.key.read_bytes()
-    assert [line["event"] for line in lines] == ["tls.reloaded"]
+    assert lines == [
+        {
+            "event": "tls.reloaded",
+            "settings": ["DEMO_TLS_CERTIFICATE", "DEMO_TLS_KEY", "DEMO_TLS_CLIENT_CA"],
+            "certificate": str(issued.certificate),
+            "ca": str(ours.file),
+            "log_level": "info",
+        }
+    ]
 
 
 def test_half_of_a_rotation_is_neither_taken_nor_reported(

@@ -164,7 +164,7 @@ async def test_a_cancelled_call_ends_its_spans_and_the_work() -> None:
         ends = await pair(exported)
 
     assert asking.cancelled()
-    assert [span.attributes[CODE] for span in ends] == ["CANCELLED"] * 2
+    assert [(span.attributes[CODE], span.is_error) for span in ends] == [("CANCELLED", False)] * 2
 
 
 async def test_a_call_that_is_late_ends_its_spans() -> None:
@@ -202,7 +202,7 @@ async def test_a_stream_that_is_given_up_ends_its_spans() -> None:
             call.cancel()
         ends = await pair(exported)
 
-    assert [span.attributes[CODE] for span in ends] == ["CANCELLED"] * 2
+    assert [(span.attributes[CODE], span.is_error) for span in ends] == [("CANCELLED", False)] * 2
 
 
 async def test_health_and_a_call_that_lasts_have_no_span() -> None:

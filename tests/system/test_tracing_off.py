@@ -51,6 +51,23 @@ def test_a_running_service_with_a_collector_has_loaded_it(service: str) -> None:
         assert loaded(service, collector.settings).issuperset(("opentelemetry.sdk.trace", "service_kit.trace_export"))
 
 
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("is_on", [False, True], ids=["off", "on"])
+def test_the_propagators_that_a_cluster_names_for_all_pods_are_ignored(service: str, *, is_on: bool) -> None:
+    with Collector() as collector:
+        modules = loaded(service, {"OTEL_PROPAGATORS": "b3,tracecontext", **(collector.settings if is_on else {})})
+
+    assert ("service_kit.trace_export" in modules) is is_on
+
+
+def test_a_tool_that_loads_the_gateway_ignores_them_too() -> None:
+    environment = {"PATH": os.environ["PATH"], "OTEL_PROPAGATORS": "b3"}
+    arguments = [sys.executable, "-m", "api_gateway.openapi"]
+    finished = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
 def test_a_collector_that_is_not_there_harms_nothing_and_is_logged_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -104,14 +121,24 @@ def test_the_last_spans_are_sent_when_a_service_stops(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")],
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nope.pem"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "nonsense"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "nonsense"),
+        ("OTEL_TRACES_EXPORTER", "console"),
+        ("OTEL_PYTHON_EXPORTER_OTLP_GRPC_RETRYABLE_ERROR_CODES", "SOMETIMES"),
+    ],
 )
 def test_a_variable_that_makes_no_sense_ends_the_start_with_one_line_that_names_it(name: str, value: str) -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "STATS_LISTEN_PORT": "0",
         "STATS_DATABASE_URL": "memory:",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:1",
         name: value,
     }
     arguments = [sys.executable, "-m", "stats_service"]
@@ -120,4 +147,4 @@ def test_a_variable_that_makes_no_sense_ends_the_start_with_one_line_that_names_
     assert finished.returncode == 1
     [line] = finished.stderr.splitlines()
     assert line.startswith("stats_service: ")
-    assert (name if "PROTOCOL" in name else value) in line
+    assert (value if "PYTHON" in name else name) in line  # of what is the SDK's alone it says what the SDK says

@@ -41,11 +41,13 @@ async def test_a_range_that_fails_in_the_middle_breaks_the_connection(
     assert fibonacci.ranges == [(0, 10)]
 
 
-async def test_no_number_is_sent_that_was_not_asked_for() -> None:
-    async with gateway_to(RangingFibonacci(left_out=-5)) as client:
-        answer = await answer_to(client, b"GET /fib/range?count=10 HTTP/1.1\r\nHost: gateway\r\n\r\n")
-    assert answer.count(b'"value"') == 10
-    assert not answer.endswith(b"0\r\n\r\n")
+@pytest.mark.parametrize(("numbers", "sent", "whole"), [(1, 10, True), (3, 9, False)], ids=["behind", "in a piece"])
+async def test_no_number_is_sent_that_was_not_asked_for(*, numbers: int, sent: int, whole: bool) -> None:
+    async with gateway_to(RangingFibonacci(numbers=numbers, left_out=-5)) as client:
+        head = b"GET /fib/range?count=10 HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
+        answer = await answer_to(client, head)
+    assert answer.count(b'"value"') == sent
+    assert answer.endswith(b"0\r\n\r\n") is whole
 
 
 async def test_a_range_that_fails_at_first_is_asked_for_again() -> None:
