@@ -10,7 +10,9 @@ from api_gateway.exchange import Exchange
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci.fib_pb2 import DECIMAL, ExchangeFibRequest, ExchangeFibResponse
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
-from tests.api_gateway.neighbours import TinyFibonacci, serving
+from service_kit.traces import Active
+from tests.api_gateway.neighbours import Gate, TinyFibonacci, serving
+from tests.tracing import Exported
 
 
 async def test_a_call_that_is_replaced_is_ended_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,3 +64,18 @@ async def test_a_call_that_its_server_does_not_end_is_cancelled_when_the_next_on
         assert [call.done() for call in calls] == [True] * 3 + [False] * 2
         exchange.close()
         assert {await call.code() for call in calls} == {grpc.StatusCode.CANCELLED}
+
+
+async def test_an_attempt_that_is_given_up_is_no_error_of_its_span() -> None:
+    exported, gate = Exported(), Gate()
+    async with serving(TinyFibonacci(gate)) as target, open_channel(target) as channel, asyncio.timeout(10):
+        exchange = Exchange(stub=cast("Any", FibonacciStub(channel)))
+        with Active(exported.tracer.begin("batch")):
+            batch = ExchangeFibRequest(sequence=1, n=[10], encodings=[DECIMAL])
+            attempt = asyncio.create_task(exchange.answer(batch))
+            await gate.holds(1)
+            attempt.cancel()
+            await asyncio.wait([attempt])
+        span = await exported.one("client")
+
+    assert (span.attributes["rpc.response.status_code"], span.is_error) == ("CANCELLED", False)
