@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.routing import compile_path
 
-from service_kit.metrics import Histograms
+from service_kit.metrics import Histogram, Histograms
 from service_kit.refusals import RefusalLog
 
 #: Why the gateway itself refused a request, or broke off a connection.
@@ -72,13 +72,24 @@ class HttpCounts:
         self.templates = templates
         #: By method, template and status; 0 is the status of a request that got no answer.
         self.durations = Histograms()
+        #: Those of paths that are templates themselves, by method, path and status.
+        self._plain: dict[tuple[str, str, int], Histogram] = {}
         self.in_flight = 0
         self.connections = 0
         self.refused = Refusals()
 
     def served(self, *, method: str, path: str, status: int, seconds: float) -> None:
-        labels = (method if method in METHODS else OTHER_METHOD, self.templates.of(path), status)
-        self.durations.observe(labels, seconds)
+        histogram = self._plain.get((method, path, status))
+        if histogram is None:
+            histogram = self._histogram(method, path, status)
+        histogram.observe(seconds)
+
+    def _histogram(self, method: str, path: str, status: int) -> Histogram:
+        template, known = self.templates.of(path), method in METHODS
+        histogram = self.durations.of((method if known else OTHER_METHOD, template, status))
+        if known and template == path:  # others are the client's choice, and without number
+            self._plain[method, path, status] = histogram
+        return histogram
 
 
 def documented_templates(app: FastAPI) -> list[str]:

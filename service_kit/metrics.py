@@ -55,10 +55,14 @@ class Histograms(dict[Labels, Histogram]):
         self._bounds = bounds
 
     def observe(self, labels: Labels, size: float) -> None:
+        self.of(labels).observe(size)
+
+    def of(self, labels: Labels) -> Histogram:
+        """That of these labels, for whoever observes so often that finding it counts."""
         histogram = self.get(labels)
         if histogram is None:
             histogram = self[labels] = Histogram(self._bounds)
-        histogram.observe(size)
+        return histogram
 
 
 class Metrics:

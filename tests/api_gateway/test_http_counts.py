@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from api_gateway.app import create_app, fibonacci_client, stats_client
-from api_gateway.http_counts import RouteTemplates, documented_templates
+from api_gateway.http_counts import HttpCounts, RouteTemplates, documented_templates
 from api_gateway.settings import Settings
 from service_kit.grpc_channel import open_channel
 from service_kit.metrics import Metrics
@@ -42,3 +42,20 @@ async def test_the_templates_are_those_of_the_openapi_document() -> None:
         app = create_app(fibonacci=fibonacci, stats=stats, metrics=metrics, draining=asyncio.Event())
 
     assert sorted(set(documented_templates(app))) == sorted(json.loads(OPENAPI.read_text(encoding="utf-8"))["paths"])
+
+
+def test_what_is_kept_of_requests_is_as_little_as_there_are_routes() -> None:
+    counts = HttpCounts(templates)
+    for n in range(1_000):
+        counts.served(method="GET", path=f"/stats/{n}", status=200, seconds=0.1)
+        counts.served(method="GET", path=f"/other/{n}", status=404, seconds=0.1)
+        counts.served(method=f"M{n}", path="/fib", status=405, seconds=0.1)
+        counts.served(method="GET", path="/fib", status=200, seconds=0.1)
+
+    assert {labels: sum(histogram.counts) for labels, histogram in counts.durations.items()} == {
+        ("GET", "/stats/{n}", 200): 1_000,
+        ("GET", "", 404): 1_000,
+        ("_OTHER", "/fib", 405): 1_000,
+        ("GET", "/fib", 200): 1_000,
+    }
+    assert list(counts._plain) == [("GET", "/fib", 200)]
