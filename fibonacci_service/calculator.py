@@ -68,8 +68,7 @@ class Calculator:
         distinct = list(dict.fromkeys(requests))
         if len(distinct) == len(requests):
             return await self._outcomes(distinct)
-        repeats = Counter(requests)
-        repeats.subtract(distinct)
+        repeats = Counter(requests) - Counter(distinct)
         try:
             outcomes = dict(zip(distinct, await self._outcomes(distinct), strict=True))
         except (Exception, asyncio.CancelledError) as error:
@@ -173,7 +172,7 @@ class Calculator:
     def _observe_repeats(self, outcome: Computation | FibonacciError, request: Request, times: int) -> None:
         """Tells of further requests in a batch that share an outcome; of a refused one there is nothing to tell."""
         match outcome:
-            case Computation() if times:
+            case Computation():
                 origin: Origin = "cache" if outcome.cached else "coalesced"
                 repeated = Computation(outcome.n, outcome.encoded, origin, outcome.duration_ns)
                 for observer in self._observers:
@@ -206,10 +205,11 @@ class Calculator:
     def _check_batch(self, requests: Sequence[Request]) -> None:
         if len(requests) > MAX_BATCH_ITEMS:
             raise BatchTooLarge(size=len(requests), limit=MAX_BATCH_ITEMS, unit="items")
-        # Decimal is the longer encoding; an index that will be refused adds next to nothing.
-        longest = min(max((n for n, _ in requests), default=0), self._max_index)
+        # Decimal is the longer encoding.
+        longest = max((n for n, _ in requests), default=0)
         if len(requests) * predicted_bytes(longest, Encoding.DECIMAL) <= MAX_BATCH_BYTES:
             return
+        # An index that will be refused adds nothing.
         size = sum(predicted_bytes(n, Encoding.DECIMAL) for n, _ in requests if 0 <= n <= self._max_index)
         if size > MAX_BATCH_BYTES:
             raise BatchTooLarge(size=size, limit=MAX_BATCH_BYTES, unit="bytes of values")

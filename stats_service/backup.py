@@ -24,9 +24,7 @@ class CannotCopy(Exception):
 def save(account: Path, copy: Path) -> None:
     """Writes a compact copy of one moment to a new file. Raises CannotCopy, OSError, sqlite3.Error or SchemaForeign."""
     _require_file(account)
-    if copy.exists():
-        raise CannotCopy(f"{copy} exists already")
-    with _sound_copy(account, beside=copy) as new:
+    with _made_here(copy), _sound_copy(account, beside=copy) as new:
         new.replace(copy)
 
 
@@ -39,6 +37,20 @@ def restore(copy: Path, account: Path) -> None:
         for leftover in (f"{account.name}-wal", f"{account.name}-shm"):
             account.with_name(leftover).unlink(missing_ok=True)
         new.replace(account)
+
+
+@contextlib.contextmanager
+def _made_here(copy: Path) -> Iterator[None]:
+    """The name is taken at once, so that of two who save to it one is refused; free again where nothing came of it."""
+    try:
+        copy.touch(exist_ok=False)
+    except FileExistsError:
+        raise CannotCopy(f"{copy} exists already") from None
+    try:
+        yield
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

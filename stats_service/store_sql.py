@@ -209,10 +209,10 @@ class SqlStore:
             await connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
 
     async def _count(self, connection: AsyncConnection) -> int:
-        stale = self._clock() - self._rows_counted_at > COUNTED_EVERY_SECONDS
+        stale = time.monotonic() - self._rows_counted_at > COUNTED_EVERY_SECONDS
         if stale or self.numbers <= COUNTED_ALWAYS:
             self.numbers = await count_numbers(connection)
-            self._rows_counted_at = self._clock()
+            self._rows_counted_at = time.monotonic()
         return self.numbers
 
     def _oldest_minute(self) -> int:

@@ -12,6 +12,7 @@ class Observed:
     operations: list[Operation] = field(default_factory=list)
 
     def record(self, computation: Computation, times: int = 1) -> None:
+        assert times > 0, "of no answer there is nothing to tell"
         self.computations += [computation] * times
 
     def record_failure(self, failure: Failure) -> None:

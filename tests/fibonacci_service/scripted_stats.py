@@ -105,8 +105,10 @@ class Gate:
 
 
 @asynccontextmanager
-async def listening(servicer: ScriptedStats, address: str) -> AsyncIterator[int]:
-    """Serves on the address, and yields the port."""
+async def listening(
+    servicer: ScriptedStats, address: str, *, add: Callable[[grpc.aio.Server], None] = lambda _server: None
+) -> AsyncIterator[int]:
+    """Serves on the address, with whatever else is added, and yields the port."""
     server = grpc.aio.server(options=SERVER_OPTIONS)
     record_no = grpc.unary_unary_rpc_method_handler(
         servicer.RecordNo,
@@ -114,6 +116,7 @@ async def listening(servicer: ScriptedStats, address: str) -> AsyncIterator[int]
         response_serializer=stats_pb2.RecordResponse.SerializeToString,
     )
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("stats.Stats", {"RecordNo": record_no})])
+    add(server)
     port = server.add_insecure_port(address)
     await server.start()
     try:

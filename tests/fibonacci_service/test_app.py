@@ -1,7 +1,9 @@
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 from google.protobuf.empty_pb2 import Empty
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 import fibonacci_service.app
 import stats_service.app
@@ -11,6 +13,7 @@ from service_kit.pb.fibonacci import fib_pb2
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from tests.fibonacci_service.conftest import settings_of
+from tests.fibonacci_service.scripted_stats import ScriptedStats, accept, listening
 from tests.refusal import refusal_of
 
 
@@ -70,3 +73,27 @@ async def test_the_limit_is_the_one_the_setting_says() -> None:
         refusal = await refusal_of(stub.GetFib(fib_pb2.FibonacciRequest(n=151, encoding=fib_pb2.DECIMAL)))
 
     assert refusal.facts == {"n": "151", "limit": "150"}
+
+
+async def test_the_limit_of_ranges_is_one_of_their_own() -> None:
+    async with (
+        fibonacci_service.app.running(settings_of(max_n=150, range_max_n=100)) as port,
+        open_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        call = FibonacciStub(channel).StreamRange(fib_pb2.StreamRangeRequest(start=100, count=2))
+        refusal = await refusal_of(call.read())
+
+    assert (refusal.field, refusal.facts["limit"]) == ("count", "100")
+
+
+async def test_records_go_on_to_a_stats_service_that_says_that_it_is_not_serving() -> None:
+    """As one does that drains: it has time for what a fibonacci_service that stops with it has left to tell."""
+    health_servicer, stats = health.aio.HealthServicer(), ScriptedStats(accept)
+    await health_servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    add_health = partial(health_pb2_grpc.add_HealthServicer_to_server, health_servicer)
+    async with listening(stats, "127.0.0.1:0", add=add_health) as stats_port:
+        settings = settings_of(stats_target=f"127.0.0.1:{stats_port}", stats_flush_seconds=30)
+        async with fibonacci_service.app.running(settings) as port, open_channel(f"127.0.0.1:{port}") as channel:
+            await FibonacciStub(channel).GetFib(fib_pb2.FibonacciRequest(n=10))
+
+    assert stats.counted == 1

@@ -88,6 +88,17 @@ async def test_a_quick_residue_needs_no_worker_and_a_dear_one_gives_the_same(
     assert pool.tasks == ["residue"]
 
 
+@pytest.mark.parametrize(("n", "tasks"), [(2**511, []), (2**512, ["residue"])], ids=["at it", "beyond it"])
+async def test_a_residue_is_quick_up_to_a_product_of_bits(
+    appraiser: Appraiser, pool: ObservedPool, n: int, tasks: list[str]
+) -> None:
+    modulus = 2**511 + 1
+    assert 512 * modulus.bit_length() == INLINE_MAX_BITS
+
+    assert await appraiser.residue(f"{n}", f"{modulus}") == f"{number_modulo(n, modulus)}"
+    assert pool.tasks == tasks
+
+
 async def test_the_longest_operands_are_a_workers(appraiser: Appraiser, pool: ObservedPool) -> None:
     n, modulus = 10**RESIDUE_MAX_DIGITS - 1, 10**RESIDUE_MAX_DIGITS - 7
     assert n.bit_length() * modulus.bit_length() > INLINE_MAX_BITS

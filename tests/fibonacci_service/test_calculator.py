@@ -184,10 +184,29 @@ async def test_a_batch_is_refused_for_the_bytes_it_would_answer(bench: Bench) ->
     assert len(await bench.calculator.compute_each([(MAX_INDEX, DECIMAL)] * fitting)) == fitting
 
 
-async def test_items_that_will_be_refused_add_no_bytes_to_a_batch(bench: Bench) -> None:
-    outcomes = await bench.calculator.compute_each([(2**31 - 1, DECIMAL), (-(2**31), DECIMAL), (10, DECIMAL)])
+async def test_a_batch_of_as_many_bytes_as_allowed_is_answered_and_of_one_more_refused(bench: Bench) -> None:
+    largest, rest = divmod(MAX_BATCH_BYTES, predicted_bytes(MAX_INDEX, DECIMAL))
+    filling, too_much = (_index_of_length(length) for length in (rest, rest + 1))
+
+    await bench.calculator.compute_each([(MAX_INDEX, DECIMAL)] * largest + [(filling, DECIMAL)])
+
+    with pytest.raises(BatchTooLarge) as caught:
+        await bench.calculator.compute_each([(MAX_INDEX, DECIMAL)] * largest + [(too_much, DECIMAL)])
+    assert caught.value.size == MAX_BATCH_BYTES + 1
+
+
+def _index_of_length(length: int) -> int:
+    return next(n for n in range(MAX_INDEX) if predicted_bytes(n, DECIMAL) == length)
+
+
+async def test_items_that_will_be_refused_add_no_bytes_to_a_batch_and_take_none_away(bench: Bench) -> None:
+    refused = [(2**31 - 1, DECIMAL), (-(2**31), DECIMAL)]
+    outcomes = await bench.calculator.compute_each([*refused, (10, DECIMAL)])
 
     assert [type(outcome) for outcome in outcomes] == [IndexTooLarge, IndexNegative, Computation]
+    too_many = MAX_BATCH_BYTES // predicted_bytes(MAX_INDEX, DECIMAL) + 1
+    with pytest.raises(BatchTooLarge):
+        await bench.calculator.compute_each([*refused, *[(MAX_INDEX, DECIMAL)] * too_many])
 
 
 async def test_a_fault_of_the_service_itself_is_a_failure_and_not_hidden(

@@ -90,7 +90,9 @@ async def test_the_sources_that_were_heard_of_longest_ago_are_forgotten(stub: "F
     ("columns", "field"),
     [
         ({"encodings": [DECIMAL]}, "encodings"),
+        ({"encodings": [DECIMAL] * 3}, "encodings"),
         ({"encodings": [DECIMAL] * 2, "request_ids": ["a"]}, "request_ids"),
+        ({"encodings": [DECIMAL] * 2, "request_ids": ["a", "b", "c"]}, "request_ids"),
     ],
 )
 async def test_columns_of_different_lengths_are_refused(
@@ -103,7 +105,7 @@ async def test_columns_of_different_lengths_are_refused(
         "COLUMNS_DIFFER",
         field,
     )
-    assert refusal.facts == {"size": "1", "items": "2"}
+    assert refusal.facts == {"size": str(len(columns[field])), "items": "2"}
 
 
 async def test_each_number_has_a_line_with_the_id_of_its_request() -> None:

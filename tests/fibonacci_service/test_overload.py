@@ -18,6 +18,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 import stats_service.app
 import stats_service.settings
 from fibonacci_service.app import running
+from fibonacci_service.appraisals import RESIDUE_MAX_DIGITS
 from fibonacci_service.price import REFERENCE
 from service_kit.admission import RETRY_DELAY_SECONDS
 from service_kit.grpc_channel import open_channel
@@ -26,6 +27,7 @@ from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from service_kit.pb.stats import stats_pb2
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from tests.fibonacci_service.conftest import settings_of
+from tests.fibonacci_service.doubling import number_modulo
 from tests.fibonacci_service.processes import LONG, Processes, until_killed
 from tests.refusal import Refusal, refusal_in, refusal_of
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from service_kit.pb.stats.stats_pb2_grpc import StatsAsyncStub
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+#: The longest operand of a residue.
+LONGEST = 10**RESIDUE_MAX_DIGITS - 1
 
 
 @asynccontextmanager
@@ -79,6 +83,22 @@ async def test_dear_requests_wait_by_their_predicted_seconds_and_small_ones_are_
     assert len([outcome for outcome in outcomes if isinstance(outcome, int)]) == room
 
 
+async def test_dear_residues_wait_by_their_predicted_seconds(processes: Processes) -> None:
+    async with one_worker(workers_max_queued_seconds=0.03) as stub, asyncio.timeout(30):
+        first = asking(stub, LONG)
+        process = await processes.next()
+        asked = [asyncio.ensure_future(dear_residue(stub)) for _ in range(2)]  # of about 0.04 s each
+        [refused], [waiting] = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        assert (await refusal_of(refused)).reason == "WORKERS_BUSY"
+        first.cancel()
+        await until_killed(process)
+        assert int((await waiting).residue) == number_modulo(LONGEST, LONGEST)
+
+
+async def dear_residue(stub: "FibonacciAsyncStub") -> fib_pb2.GetResidueResponse:
+    return await stub.GetResidue(fib_pb2.GetResidueRequest(n=str(LONGEST), modulus=str(LONGEST)))
+
+
 async def refusal_or_digits(stub: "FibonacciAsyncStub", n: int) -> Refusal | int:
     try:
         return len((await asking(stub, n)).value)
@@ -109,11 +129,13 @@ async def test_as_many_requests_wait_for_a_worker_as_may_also_where_they_share_a
         process = await processes.next()
         alike = await refusal_of(asking(stub, LONG))
         described = await refusal_of(stub.DescribeFib(fib_pb2.DescribeFibRequest(n="10")))
+        reduced = await refusal_of(dear_residue(stub))
         streamed = await refusal_of(stub.StreamFib(fib_pb2.StreamFibRequest(n=10, encoding=fib_pb2.DECIMAL)).read())
         first.cancel()
         await until_killed(process)
 
-    assert [(refusal.code, refusal.reason) for refusal in (alike, described, streamed)] == [
+    assert [(refusal.code, refusal.reason) for refusal in (alike, described, reduced, streamed)] == [
+        (EXHAUSTED, "WORKERS_BUSY"),
         (EXHAUSTED, "WORKERS_BUSY"),
         (EXHAUSTED, "WORKERS_BUSY"),
         (EXHAUSTED, "OVERLOADED"),

@@ -123,6 +123,15 @@ async def test_a_slice_never_holds_more_than_its_bytes(
     assert max(sizes) <= 1 << 18
 
 
+async def test_numbers_that_take_longer_than_a_slice_have_one_each(pool: ObservedPool) -> None:
+    reader = RangeReader(pool=pool, max_index=5_000_000, observers=[])
+
+    await read(reader, 4_000_000, 3)
+
+    assert pool.slices[0] == (4_000_000, 1)
+    assert sum(count for _, count in pool.slices) == 3
+
+
 async def test_at_most_one_slice_is_computed_ahead_of_the_one_that_is_read(
     reader: RangeReader, pool: ObservedPool
 ) -> None:

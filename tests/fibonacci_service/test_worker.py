@@ -1,6 +1,12 @@
 import hashlib
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gmpy2
@@ -95,6 +101,35 @@ def test_the_two_parts_of_the_digits_make_the_number(low: int) -> None:
     whole = b"354224848179261915075"
     assert lower.rjust(low, b"0")[len(lower) - low :] == whole[len(whole) - low :]
     assert upper == (whole[: len(whole) - low] or b"0")
+
+
+@contextmanager
+def started(*, parent: int) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "fibonacci_service.worker", f"{parent}", f"{1 << 30}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_worker_whose_parent_died_while_it_started_does_nothing() -> None:
+    with started(parent=0) as process:  # which is no process's
+        answer, _ = process.communicate(task("value", n=10, encoding=1), timeout=30)
+        assert answer == b""
+        assert process.returncode == 0
+
+
+def test_what_interrupts_the_parent_is_nothing_to_a_worker() -> None:
+    with started(parent=os.getpid()) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _ in range(2):
+            process.stdin.write(task("value", n=10, encoding=1))
+            process.stdin.flush()
+            answer = frame(Kind.DATA, b"55") + frame(Kind.END, hashlib.sha256(b"55").digest())
+            assert process.stdout.read(len(answer)) == answer
+            process.send_signal(signal.SIGINT)
 
 
 def test_the_lower_digits_keep_their_leading_zeros() -> None:

@@ -4,7 +4,9 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -191,6 +193,22 @@ def test_a_copy_that_exists_is_not_written_over(account: Path, copy: Path, refus
     assert "exists already" in refused.line("save", account, copy)
 
     assert content(copy) == b"dear to someone"
+
+
+def test_of_two_who_save_to_one_name_at_once_the_second_is_refused(account: Path, copy: Path, refused: Refused) -> None:
+    before = fill(account)
+    with closing(sqlite3.connect(account)) as holder, ThreadPoolExecutor(1) as others:
+        holder.execute("PRAGMA journal_mode = DELETE")  # in which readers wait for the writer
+        holder.execute("BEGIN EXCLUSIVE")
+        first = others.submit(main, ["save", str(account), str(copy)])
+        while not (copy.exists() or first.done()):
+            time.sleep(0.001)
+
+        assert "exists already" in refused.line("save", account, copy)
+        holder.rollback()
+
+        assert first.result() == 0
+    assert told(copy) == before
 
 
 def test_a_damaged_copy_is_not_restored(account: Path, copy: Path, refused: Refused) -> None:

@@ -4,14 +4,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stats_service.errors import OrderUnknown, PageSizeOutOfRange, PageTokenForeign
-from stats_service.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Order, PageRequest, Place, page_request, page_token
+from stats_service.errors import IndexNegative, OrderUnknown, PageSizeOutOfRange, PageTokenForeign
+from stats_service.paging import (
+    DEFAULT_PAGE_SIZE,
+    MAX_PAGE_SIZE,
+    Order,
+    PageRequest,
+    Place,
+    index_of,
+    page_request,
+    page_token,
+)
 
 places = st.builds(Place, count=st.integers(0, 2**63 - 1), n=st.integers(0, 2**31 - 1))
 
 
 def asked(size: int = 10, order: int = Order.BUSIEST, token: str = "") -> PageRequest:
     return page_request(page_size=size, order=order, page_token=token)
+
+
+def test_the_least_index_is_one_and_below_it_there_is_none() -> None:
+    assert index_of(0) == 0
+    with pytest.raises(IndexNegative):
+        index_of(-1)
 
 
 def test_nothing_asked_is_the_default_page() -> None:

@@ -144,11 +144,14 @@ async def test_the_shortest_time_of_a_number_that_failed_first_is_that_of_its_an
 
 
 async def test_operations_are_counted_and_are_requests_of_no_number(store: StatsStore, clock: Clock) -> None:
-    await store.record(batch(1, operations=[OperationRecord(1, 2), OperationRecord(3, 1)]))
+    await store.record(batch(1, operations=[OperationRecord(3, 1)]))
+    await store.record(batch(2, operations=[OperationRecord(1, 2)]))
     clock.now += 60
-    await store.record(batch(2, operations=[OperationRecord(1, 5)]))
+    await store.record(batch(3, operations=[OperationRecord(1, 5)]))
 
-    assert await totals(store) == Totals(Measures(), 0, Measures(), {1: 7, 3: 1})
+    told = await totals(store)
+    assert told == Totals(Measures(), 0, Measures(), {1: 7, 3: 1})
+    assert list(told.operations) == [1, 3]
     assert await numbers(store) == []
     assert await store.minutes() == []
 

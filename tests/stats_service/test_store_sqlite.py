@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from stats_service import store_sql
 from stats_service.errors import StoreUnavailable
 from stats_service.records import OperationRecord
 from stats_service.schema import HEAD
 from stats_service.store_sql import SqlStore
 from stats_service.store_sqlite import APPLICATION_ID
+from tests.stats_service import accounts
 from tests.stats_service.accounts import (
+    DAY,
+    Clock,
     answers,
     batch,
     counts,
@@ -139,6 +143,24 @@ async def test_a_batch_is_applied_also_where_nothing_can_be_folded(path: Path) -
         assert (await store.tidy()).folded == 1_008
 
 
+async def test_many_rows_are_counted_anew_after_a_while_whatever_becomes_of_the_time_of_day(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_sql, "COUNTED_ALWAYS", 2)
+    monkeypatch.setattr(store_sql, "COUNTED_EVERY_SECONDS", 3_600)
+    told: list[int] = []
+    async with accounts.opened(f"sqlite:///{path}", clock) as store:
+        for added in ([answers(1), answers(2)], [answers(3)], [answers(4)]):
+            assert await store.record(batch(len(told) + 1, *added))
+            clock.now += DAY
+            told.append((await totals(store)).numbers)
+        clock.now -= 7 * DAY
+        monkeypatch.setattr(store_sql, "COUNTED_EVERY_SECONDS", 0)
+        told.append((await totals(store)).numbers)
+
+    assert told == [2, 3, 3, 4]
+
+
 async def test_the_file_says_whose_it_is_and_of_which_version(path: Path) -> None:
     async with opened(path):
         pass
@@ -182,6 +204,7 @@ async def limit_pages(store: SqlStore, pages: int) -> None:
 CHILD = """
 import asyncio, pathlib, resource, sys, time
 from stats_service.batch import Batch
+from stats_service import store_sql
 from stats_service.errors import StoreUnavailable
 from stats_service.records import single
 from stats_service.store import Bounds
