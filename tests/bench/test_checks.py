@@ -1,10 +1,13 @@
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
 
 from bench.answers import answer, fibonacci
-from bench.checks import INDICES, check_account, check_bodies
+from bench.checks import INDICES, check_account, check_bodies, open_client
 from bench.errors import BenchmarkFailed
 
 URL = "http://127.0.0.1"
@@ -49,6 +52,17 @@ def test_a_total_that_differs_from_what_was_sent_fails_the_run(accounts: Iterabl
 def test_a_number_that_is_counted_wrong_fails_the_run(counts: Mapping[int, int]) -> None:
     with _gateway(accounts=[counts] * 2) as client, pytest.raises(BenchmarkFailed, match=r"for n=\d and GET"):
         check_account(client, URL, ASKED)
+
+
+def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # where nobody listens
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server, ThreadPoolExecutor(1) as others:
+        server.timeout = 10
+        others.submit(server.handle_request)
+        with open_client() as client:
+            assert client.get(f"http://127.0.0.1:{server.server_port}/").status_code == HTTPStatus.NOT_IMPLEMENTED
 
 
 def test_an_account_that_cannot_be_read_yet_is_read_again() -> None:
