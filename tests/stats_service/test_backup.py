@@ -138,6 +138,19 @@ def test_it_is_restored_in_place_of_what_is_no_database_any_more(account: Path, 
     before = fill(account)
     main(["save", str(account), str(copy)])
     write(account, b"no database at all" * 1_000)
+
+    assert main(["restore", str(copy), str(account)]) == 0
+
+    assert files(account.parent) == [account.name]
+    assert told(account) == before
+
+
+def test_what_was_left_beside_an_account_that_is_gone_is_not_taken_for_the_restored_ones(
+    account: Path, copy: Path
+) -> None:
+    before = fill(account)
+    main(["save", str(account), str(copy)])
+    account.unlink()
     for leftover in ("-wal", "-shm"):
         write(account.with_name(f"{account.name}{leftover}"), b"what a crash left behind")
 
@@ -145,6 +158,15 @@ def test_it_is_restored_in_place_of_what_is_no_database_any_more(account: Path, 
 
     assert files(account.parent) == [account.name]
     assert told(account) == before
+
+
+def test_paths_may_be_relative(account: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fill(account)
+    monkeypatch.chdir(account.parent)
+
+    assert main(["save", account.name, str(copy)]) == 0
+
+    assert told(copy) == before
 
 
 def test_what_a_killed_save_left_is_in_nobodys_way(account: Path, copy: Path) -> None:
