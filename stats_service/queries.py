@@ -67,8 +67,6 @@ async def _counts(
 ) -> defaultdict[int, dict[int, int]]:
     """Of a table with the columns n, another key, and a count."""
     found: defaultdict[int, dict[int, int]] = defaultdict(dict)
-    for n, key, count in await connection.execute(
-        select(table).where(table.c.n.in_(indices)).order_by(*table.primary_key)
-    ):
+    for n, key, count in await connection.execute(select(table).where(table.c.n.in_(indices))):
         found[n][key] = count
     return found

@@ -1,10 +1,13 @@
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
 
 from bench.answers import answer, fibonacci
-from bench.checks import INDICES, check_account, check_bodies
+from bench.checks import INDICES, check_account, check_bodies, open_client
 from bench.errors import BenchmarkFailed
 
 URL = "http://127.0.0.1"
@@ -51,18 +54,48 @@ def test_a_number_that_is_counted_wrong_fails_the_run(counts: Mapping[int, int])
         check_account(client, URL, ASKED)
 
 
-def _gateway(*, wrong: httpx.Response | None = None, accounts: Iterable[Mapping[int, int]] = ()) -> httpx.Client:
-    remaining = iter(accounts)
+def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # where nobody listens
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server, ThreadPoolExecutor(1) as others:
+        server.timeout = 10
+        others.submit(server.handle_request)
+        with open_client() as client:
+            assert client.get(f"http://127.0.0.1:{server.server_port}/").status_code == HTTPStatus.NOT_IMPLEMENTED
+
+
+def test_an_account_that_cannot_be_read_yet_is_read_again() -> None:
+    with _gateway(accounts=({}, ASKED, ASKED), away=1) as client:
+        check_account(client, URL, ASKED)
+
+
+def test_a_number_beside_a_right_total_fails_the_run() -> None:
+    beside = [{**ASKED, 3: 1}] * 2
+    with _gateway(accounts=beside, total=10) as client, pytest.raises(BenchmarkFailed, match=r"^0 requests .* n=3 "):
+        check_account(client, URL, ASKED)
+
+
+def _gateway(
+    *,
+    wrong: httpx.Response | None = None,
+    accounts: Iterable[Mapping[int, int]] = (),
+    away: int = 0,
+    total: int | None = None,
+) -> httpx.Client:
+    """The first `away` of the accounts are not told; a total that is given is that of all."""
+    remaining = enumerate(accounts)
 
     def respond(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/stats":
-            return httpx.Response(200, json=_account(next(remaining)))
+            place, counts = next(remaining)
+            return httpx.Response(503) if place < away else httpx.Response(200, json=_account(counts, total))
         n = int(request.url.params["n"])
         return wrong if wrong is not None and n == 10 else httpx.Response(200, content=answer(n))
 
     return httpx.Client(transport=httpx.MockTransport(respond))
 
 
-def _account(counts: Mapping[int, int]) -> dict[str, object]:
+def _account(counts: Mapping[int, int], total: int | None) -> dict[str, object]:
     rows = [{"n": n, "request_count": count} for n, count in counts.items()]
-    return {"total_requests": sum(counts.values()), "fibonacci_stats": rows}
+    return {"total_requests": sum(counts.values()) if total is None else total, "fibonacci_stats": rows}

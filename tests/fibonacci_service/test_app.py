@@ -1,6 +1,8 @@
+import os
 from contextlib import AsyncExitStack
 from functools import partial
 
+import pytest
 import structlog
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -73,6 +75,11 @@ async def test_the_limit_is_the_one_the_setting_says() -> None:
         refusal = await refusal_of(stub.GetFib(fib_pb2.FibonacciRequest(n=151, encoding=fib_pb2.DECIMAL)))
 
     assert refusal.facts == {"n": "151", "limit": "150"}
+
+
+@pytest.mark.parametrize(("workers", "size"), [(3, 3), (0, os.cpu_count())])
+def test_there_are_as_many_workers_as_the_setting_says_or_processors(workers: int, size: int) -> None:
+    assert fibonacci_service.app._workers(settings_of(workers=workers)).size == size
 
 
 async def test_the_limit_of_ranges_is_one_of_their_own() -> None:

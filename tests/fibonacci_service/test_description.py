@@ -76,6 +76,15 @@ def test_an_interval_that_is_too_wide_is_narrowed(monkeypatch: pytest.MonkeyPatc
         assert describe(n) == read_off(n), n
 
 
+@pytest.mark.usefixtures("without_writing_out")
+def test_an_interval_that_is_too_wide_for_the_bits_is_narrowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(description, "GUARD_BITS", 1)
+    monkeypatch.setattr(description, "END_DIGITS", 1)  # for more of them it would be narrow enough at once
+
+    for n in range(101, 1_000):
+        assert describe(n).bit_count == gmpy2.fib(n).bit_length(), n
+
+
 @given(n=huge_indices)
 @settings(deadline=None, max_examples=300)
 def test_an_index_of_up_to_a_hundred_digits_agrees_with_another_arithmetic(n: int) -> None:

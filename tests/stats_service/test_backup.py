@@ -134,6 +134,51 @@ def test_it_is_restored_in_place_of_a_damaged_account(account: Path, copy: Path)
     assert told(account) == before
 
 
+def test_it_is_restored_in_place_of_what_is_no_database_any_more(account: Path, copy: Path) -> None:
+    before = fill(account)
+    main(["save", str(account), str(copy)])
+    write(account, b"no database at all" * 1_000)
+
+    assert main(["restore", str(copy), str(account)]) == 0
+
+    assert files(account.parent) == [account.name]
+    assert told(account) == before
+
+
+def test_what_was_left_beside_an_account_that_is_gone_is_not_taken_for_the_restored_ones(
+    account: Path, copy: Path
+) -> None:
+    before = fill(account)
+    main(["save", str(account), str(copy)])
+    account.unlink()
+    for leftover in ("-wal", "-shm"):
+        write(account.with_name(f"{account.name}{leftover}"), b"what a crash left behind")
+
+    assert main(["restore", str(copy), str(account)]) == 0
+
+    assert files(account.parent) == [account.name]
+    assert told(account) == before
+
+
+def test_paths_may_be_relative(account: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fill(account)
+    monkeypatch.chdir(account.parent)
+
+    assert main(["save", account.name, str(copy)]) == 0
+
+    assert told(copy) == before
+
+
+def test_what_a_killed_save_left_is_in_nobodys_way(account: Path, copy: Path) -> None:
+    before = fill(account)
+    write(copy.with_name(f"{copy.name}.new"), b"half of a copy")
+
+    assert main(["save", str(account), str(copy)]) == 0
+
+    assert files(copy.parent) == [account.parent.name, copy.name]
+    assert told(copy) == before
+
+
 def test_a_copy_of_an_older_release_is_restored_and_upgraded_at_the_start(account: Path, copy: Path) -> None:
     as_release_0_1_made_it(copy)
 
@@ -255,6 +300,10 @@ def test_a_file_that_is_not_there_is_not_made(account: Path, copy: Path, refused
 
     assert not account.exists()
     assert not copy.exists()
+
+
+def test_a_folder_is_no_account(tmp_path: Path, copy: Path, refused: Refused) -> None:
+    assert "is no file" in refused.line("save", tmp_path, copy)
 
 
 def test_a_folder_that_is_not_there_is_told(account: Path, tmp_path: Path, refused: Refused) -> None:

@@ -245,10 +245,10 @@ async def test_a_source_is_as_young_as_its_last_batch(open_store: OpenStore, clo
     await store.record(batch(1, answers(10)))
     clock.now += 60
     await store.record(batch(2, answers(10)))
-    clock.now += 60
+    clock.now += 100
 
     assert await store.tidy() == Tidied(sources=0, folded=0)
-    clock.now += 60
+    clock.now += 1
     assert await store.tidy() == Tidied(sources=1, folded=0)
     assert await store.tidy() == Tidied(sources=0, folded=0)
 

@@ -7,7 +7,7 @@ import pytest
 from stats_service.errors import NumberUnknown
 from stats_service.measures import MOST, Measures
 from stats_service.paging import Order
-from stats_service.records import NumberRecord
+from stats_service.records import NumberRecord, OperationRecord
 from stats_service.store import StatsStore, Tidied
 from tests.stats_service.accounts import (
     NOON,
@@ -88,6 +88,13 @@ async def test_the_row_of_the_folded_stops_at_its_bound_whatever_is_folded(open_
     assert await store.record(batch(100, answers(1)))
 
 
+async def test_the_count_of_an_operation_stops_at_its_bound(store: StatsStore) -> None:
+    for sequence in (1, 2):
+        assert await store.record(batch(sequence, operations=[OperationRecord(1, MOST)]))
+
+    assert (await totals(store)).operations == {1: MOST}
+
+
 async def test_within_the_bound_nothing_is_folded(open_store: OpenStore) -> None:
     store = await open_store(max_numbers=3)
     await store.record(batch(1, answers(1), answers(2), answers(3)))
@@ -125,6 +132,17 @@ async def test_what_one_batch_does_not_fold_is_folded_at_the_next_tidying_and_no
 
     assert (at_once.numbers, at_once.folded.count, at_once.all.count) == (1_099, 1_000, 2_099)
     assert (tidied.numbers, tidied.folded.count, tidied.all.count) == (100, 1_999, 2_099)
+
+
+async def test_of_more_than_are_folded_at_once_the_least_used_go_first(open_store: OpenStore) -> None:
+    store = await open_store(max_numbers=100)
+    await record_numbers(store, range(1_099), count=2)
+
+    await record_numbers(store, range(2_000, 3_000), source="last")
+
+    with pytest.raises(NumberUnknown):
+        await store.number(2_000)
+    assert (await store.number(1_098)).measures.count == 2
 
 
 async def test_batches_that_arrive_while_it_folds_are_counted(open_store: OpenStore) -> None:

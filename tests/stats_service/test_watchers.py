@@ -82,6 +82,17 @@ async def test_a_change_of_the_totals_alone_is_told(account: Account) -> None:
         assert (totals.all.count, totals.numbers, list(numbers)) == (7, 4, [])
 
 
+async def test_a_change_of_the_numbers_alone_is_told(account: Account) -> None:
+    account.store = MemoryStore(clock=Clock(), bounds=Bounds(max_histograms=1))
+    for n in (1, 2, 2):
+        await account.record(n)
+    async with aclosing(Watchers(look=account.look, limit=1).changes(0.1)) as changes:
+        before, _ = await anext(changes)
+        await account.store.tidy()  # which takes the histogram of the less busy
+        totals, [number] = await anext(changes)
+        assert (totals, number.n, number.measures.histogram) == (before, 1, {})
+
+
 async def test_several_watch_each_for_itself(account: Account) -> None:
     watchers = Watchers(look=account.look, limit=2)
     async with aclosing(watchers.changes(0.1)) as one, aclosing(watchers.changes(0.1)) as other:
