@@ -64,7 +64,7 @@ _TOO_SLOW = _Refusal("request_too_slow", 408, "The request did not arrive in tim
 class Bounds:
     """`receive_seconds` for a whole request, once its connection is free; `send_seconds` for taking `TAKEN_BYTES`.
 
-    `idle_seconds` for a connection that had a request, until it is free no more.
+    A connection that had a request, and of the next one not a byte yet, has `idle_seconds`.
     """
 
     connections: int

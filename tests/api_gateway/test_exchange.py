@@ -15,17 +15,22 @@ from tests.api_gateway.neighbours import Gate, TinyFibonacci, serving
 from tests.tracing import Exported
 
 
-async def test_a_call_that_is_replaced_is_ended_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api_gateway.exchange.CALL_SECONDS", 0.02)
+def observed_exchange(channel: grpc.aio.Channel) -> tuple[Exchange, list[Any]]:
+    """An exchange, and every call that it opens, in order."""
+    stub = FibonacciStub(channel)
     calls: list[Any] = []
 
     def open_call(**arguments: Any) -> Any:
         calls.append(stub.ExchangeFib(**arguments))
         return calls[-1]
 
+    return Exchange(stub=cast("Any", SimpleNamespace(ExchangeFib=open_call))), calls
+
+
+async def test_a_call_that_is_replaced_is_ended_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api_gateway.exchange.CALL_SECONDS", 0.02)
     async with serving(TinyFibonacci()) as target, open_channel(target) as channel, asyncio.timeout(10):
-        stub = FibonacciStub(channel)
-        exchange = Exchange(stub=cast("Any", SimpleNamespace(ExchangeFib=open_call)))
+        exchange, calls = observed_exchange(channel)
         ended: list[grpc.StatusCode] = []
         while ended.count(grpc.StatusCode.OK) < 5:
             batch = ExchangeFibRequest(sequence=1, n=[10], encodings=[DECIMAL])
@@ -50,15 +55,8 @@ async def test_a_call_that_its_server_does_not_end_is_cancelled_when_the_next_on
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("api_gateway.exchange.CALL_SECONDS", -1)  # each batch has a call of its own
-    calls: list[Any] = []
-
-    def open_call(**arguments: Any) -> Any:
-        calls.append(stub.ExchangeFib(**arguments))
-        return calls[-1]
-
     async with serving(Lingering()) as target, open_channel(target) as channel, asyncio.timeout(10):
-        stub = FibonacciStub(channel)
-        exchange = Exchange(stub=cast("Any", SimpleNamespace(ExchangeFib=open_call)))
+        exchange, calls = observed_exchange(channel)
         for sequence in range(5):
             await exchange.answer(ExchangeFibRequest(sequence=sequence, n=[10], encodings=[DECIMAL]))
         assert [call.done() for call in calls] == [True] * 3 + [False] * 2

@@ -53,13 +53,19 @@ async def test_what_is_read_and_what_fails_is_the_readers() -> None:
         await unbroken(reading.read(), end_call=pytest.fail)
 
 
-async def test_a_reader_that_is_cancelled_ends_the_call_and_not_the_read() -> None:
+async def given_up() -> Reading:
+    """A read whose reader was cancelled in the middle of it."""
     reading = Reading()
     reader = asyncio.create_task(unbroken(reading.read(), end_call=reading.ended.set))
     await reading.began.wait()
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
+    return reading
+
+
+async def test_a_reader_that_is_cancelled_ends_the_call_and_not_the_read() -> None:
+    reading = await given_up()
     assert reading.ended.is_set()
     await asyncio.sleep(0)
     assert not reading.was_cancelled
@@ -68,12 +74,7 @@ async def test_a_reader_that_is_cancelled_ends_the_call_and_not_the_read() -> No
 async def test_nobody_is_told_how_a_read_ended_that_was_given_up() -> None:
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
-    reading = Reading()
-    reader = asyncio.create_task(unbroken(reading.read(), end_call=reading.ended.set))
-    await reading.began.wait()
-    reader.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reader
+    await given_up()
     await asyncio.sleep(0.01)
     gc.collect()
 
