@@ -1,13 +1,8 @@
 """The two commands of docs/operations.md, as an operator runs them."""
 
 import asyncio
-import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,66 +11,11 @@ from deploy.local.processes import ServiceProcess
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from stats_service.backup import main
-from stats_service.summary import Page
-from tests.stats_service.accounts import Clock, answers, batch, opened, page, record_numbers
+from tests.stats_service.accounts import Clock, answers, batch, opened
+from tests.stats_service.backup.copies import counted, fill, told
 from tests.stats_service.messages import batch as batch_message
 from tests.stats_service.messages import record, total
 from tests.stats_service.sqlite_files import as_release_0_1_made_it, content, files, with_damage, write
-
-
-@pytest.fixture
-def account(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "stats.sqlite3"
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    return tmp_path / "copy.sqlite3"
-
-
-def told(path: Path) -> Page:
-    """The account in a file, read as a service would."""
-
-    async def read() -> Page:
-        async with opened(f"sqlite:///{path}", Clock()) as store:
-            return await page(store)
-
-    return asyncio.run(read())
-
-
-def fill(path: Path, count: int = 100) -> Page:
-    async def record_some() -> Page:
-        async with opened(f"sqlite:///{path}", Clock()) as store:
-            await record_numbers(store, range(count))
-            return await page(store)
-
-    return asyncio.run(record_some())
-
-
-def counted(path: Path) -> int:
-    """With nothing but SQLite, and without opening it for writing."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        total: int = connection.execute("SELECT count FROM totals WHERE n = -1").fetchone()[0]
-        return total
-
-
-class Refused:
-    """What a command that did nothing says."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def line(self, command: str, source: Path, target: Path) -> str:
-        assert main([command, str(source), str(target)]) == 1
-        output, line = self._capsys.readouterr()
-        assert (output, len(line.splitlines())) == ("", 1)
-        assert line.startswith(f"backup: {command} {source}: ")
-        return line
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    return Refused(capsys)
 
 
 def test_what_was_saved_is_restored_whole(account: Path, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,19 +127,6 @@ def test_a_copy_of_an_older_release_is_restored_and_upgraded_at_the_start(accoun
     assert told(account).totals.all.count == 8
 
 
-@pytest.fixture
-def service(account: Path) -> Iterator[ServiceProcess]:
-    """Over an account that has something in it."""
-    fill(account)
-    running = ServiceProcess(
-        "stats_service", {"STATS_DATABASE_URL": f"sqlite:///{account}", "STATS_LISTEN_PORT": 0}
-    ).start()
-    try:
-        yield running
-    finally:
-        running.stop()
-
-
 async def test_an_account_is_saved_under_writes_as_it_was_at_one_moment(
     service: ServiceProcess, account: Path, copy: Path
 ) -> None:
@@ -216,100 +143,6 @@ async def test_an_account_is_saved_under_writes_as_it_was_at_one_moment(
         in_copy = await asyncio.to_thread(counted, copy)
         assert acknowledged_before - 100 <= in_copy <= await total(stub) == 100 + 4 * sequence
         assert in_copy % 4 == 0  # no batch is in it in part
-
-
-def test_an_account_in_use_is_not_replaced(
-    service: ServiceProcess, account: Path, copy: Path, refused: Refused
-) -> None:
-    assert main(["save", str(account), str(copy)]) == 0
-    refused._capsys.readouterr()
-
-    assert "is in use; stop stats_service first" in refused.line("restore", copy, account)
-
-    assert service.stop() == 0
-    assert told(account).totals.all.count == 100
-    assert main(["restore", str(copy), str(account)]) == 0
-
-
-def test_a_copy_that_exists_is_not_written_over(account: Path, copy: Path, refused: Refused) -> None:
-    fill(account)
-    write(copy, b"dear to someone")
-
-    assert "exists already" in refused.line("save", account, copy)
-
-    assert content(copy) == b"dear to someone"
-
-
-def test_of_two_who_save_to_one_name_at_once_the_second_is_refused(account: Path, copy: Path, refused: Refused) -> None:
-    before = fill(account)
-    with closing(sqlite3.connect(account)) as holder, ThreadPoolExecutor(1) as others:
-        holder.execute("PRAGMA journal_mode = DELETE")  # in which readers wait for the writer
-        holder.execute("BEGIN EXCLUSIVE")
-        first = others.submit(main, ["save", str(account), str(copy)])
-        while not (copy.exists() or first.done()):
-            time.sleep(0.001)
-
-        assert "exists already" in refused.line("save", account, copy)
-        holder.rollback()
-
-        assert first.result() == 0
-    assert told(copy) == before
-
-
-def test_a_damaged_copy_is_not_restored(account: Path, copy: Path, refused: Refused) -> None:
-    before = fill(account, 2_000)
-    main(["save", str(account), str(copy)])
-    refused._capsys.readouterr()
-    write(copy, with_damage(content(copy), 2))
-
-    refused.line("restore", copy, account)
-
-    assert files(account.parent) == [account.name]
-    assert told(account) == before
-
-
-@pytest.mark.parametrize("copied", [b"", b"no database at all" * 1_000])
-def test_what_is_no_account_is_not_restored(account: Path, copy: Path, refused: Refused, copied: bytes) -> None:
-    before = fill(account)
-    write(copy, copied)
-
-    refused.line("restore", copy, account)
-
-    assert files(account.parent) == [account.name]
-    assert told(account) == before
-
-
-@pytest.mark.parametrize("command", ["save", "restore"])
-def test_the_database_of_another_application_is_not_copied(
-    account: Path, copy: Path, refused: Refused, command: str
-) -> None:
-    theirs, target = (account, copy) if command == "save" else (copy, account)
-    theirs.parent.mkdir(exist_ok=True)
-    with closing(sqlite3.connect(theirs)) as connection, connection:
-        connection.execute("CREATE TABLE theirs (x)")
-
-    assert "another application" in refused.line(command, theirs, target)
-
-    assert not target.exists()
-    assert not target.with_name(f"{target.name}.new").exists()
-
-
-@pytest.mark.parametrize("command", ["save", "restore"])
-def test_a_file_that_is_not_there_is_not_made(account: Path, copy: Path, refused: Refused, command: str) -> None:
-    assert "is no file" in refused.line(command, account, copy)
-
-    assert not account.exists()
-    assert not copy.exists()
-
-
-def test_a_folder_is_no_account(tmp_path: Path, copy: Path, refused: Refused) -> None:
-    assert "is no file" in refused.line("save", tmp_path, copy)
-
-
-def test_a_folder_that_is_not_there_is_told(account: Path, tmp_path: Path, refused: Refused) -> None:
-    fill(account)
-
-    refused.line("save", account, tmp_path / "nowhere" / "copy.sqlite3")
 
 
 def test_the_commands_are_those_of_the_document(account: Path, copy: Path) -> None:
