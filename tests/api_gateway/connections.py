@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,10 @@ from tests.slow_clients import PATIENCE_SECONDS
 
 #: A request without its end.
 HEAD = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n"
+#: A body that announces more than comes.
+UNFINISHED_BATCH = (
+    b"POST /fib/batch HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n[1"
+)
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -40,3 +45,12 @@ def asking_for(n: int) -> bytes:
 def address(client: httpx.AsyncClient) -> tuple[str, int]:
     assert client.base_url.port is not None
     return client.base_url.host, client.base_url.port
+
+
+def problem_in(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert b"connection: close" in head
+    found = json.loads(body)
+    assert head.startswith(b"HTTP/1.1 %d " % found["status"])
+    return found["status"], found["detail"]
