@@ -16,13 +16,15 @@ _LEAVE_OUT_NOT_SERVING: dict[str, object] = {"healthCheckConfig": {"serviceName"
 #: By default a channel waits up to 120 s between two attempts to connect; after a restart of one
 #: second it then first answers at 2.5 s. gRPC's transparent retries stay on: they save the calls
 #: that race a GOAWAY. A name is looked up again after a second, not after thirty, for a container that comes back may
-#: have another address.
+#: have another address. Channels of one process would share their connections and with them the pause before the next
+#: attempt: one opened to a server that has just come back would begin in the pause of one that missed it.
 _OPTIONS: Options = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ("grpc.service_config_disable_resolution", 1),
+    ("grpc.use_local_subchannel_pool", 1),
     *KEEPALIVE,
 )
 

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from grpc import ChannelConnectivity
+
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci.fib_pb2 import FibonacciRequest
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
@@ -50,6 +52,18 @@ async def test_it_finds_a_server_again_soon_after_it_was_away() -> None:
                 assert await waiting == 42
 
     assert time.monotonic() - started < 10
+
+
+async def test_a_new_channel_does_not_wait_out_the_pause_of_another_to_the_same_server() -> None:
+    async with AsyncExitStack() as first:
+        port = await first.enter_async_context(listening(double))
+        async with client_of(port) as left_without:
+            await ask(left_without, 1)
+            await first.aclose()
+            while left_without.channel.get_state() is not ChannelConnectivity.TRANSIENT_FAILURE:
+                await left_without.channel.wait_for_state_change(left_without.channel.get_state())
+            async with listening(double, listen_port=port), client_of(port) as new:
+                assert await new.ask(21) == 42
 
 
 async def test_it_spreads_the_calls_over_every_address_of_the_target() -> None:
