@@ -3,9 +3,9 @@
 import os
 import sys
 
-from service_kit.grpc_engine import choose_engine
+from service_kit.grpc_variables import set_grpc_variables
 
-choose_engine(os.environ)  # before anything loads gRPC
+set_grpc_variables(os.environ)  # before anything loads gRPC
 
 from api_gateway.app import running
 from api_gateway.settings import Settings

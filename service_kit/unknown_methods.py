@@ -14,7 +14,7 @@ import grpc
 from grpc._cython import cygrpc
 from grpc.aio._server import Server
 
-from service_kit.grpc_engine import TESTED_RELEASES
+from service_kit.grpc_variables import TESTED_RELEASES
 
 
 def new_server(*, interceptors: Sequence[grpc.aio.ServerInterceptor], options: Sequence[tuple[str, int]]) -> Any:

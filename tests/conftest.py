@@ -1,4 +1,9 @@
+import os
 from collections.abc import Iterator
+
+from service_kit.grpc_variables import set_grpc_variables
+
+set_grpc_variables(os.environ)  # before any test loads gRPC, as every service does
 
 import pytest
 
