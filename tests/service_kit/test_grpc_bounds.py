@@ -139,6 +139,8 @@ async def test_a_client_that_does_not_finish_its_handshake_is_gone(
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_a_client_may_ping_every_second_or_so() -> None:
