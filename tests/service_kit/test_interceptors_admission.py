@@ -172,7 +172,8 @@ async def test_a_call_whose_deadline_passed_while_the_loop_was_late_is_not_begun
         connected, held_up, told = threading.Event(), threading.Event(), threading.Event()
 
         def ask_in_time() -> grpc.StatusCode:
-            with grpc.insecure_channel(f"127.0.0.1:{client.port}") as channel:
+            alone = (("grpc.use_local_subchannel_pool", 1),)
+            with grpc.insecure_channel(f"127.0.0.1:{client.port}", options=alone) as channel:
                 grpc.channel_ready_future(channel).result(timeout=20)
                 connected.set()
                 held_up.wait(20)
