@@ -47,6 +47,13 @@ class Scraper:
                 pass
             return scrape
 
+    async def until_above(self, name: str, value: float, **labels: str) -> Scrape:
+        """The first scrape in which it is more than that: for what goes on growing, and may pass over a value."""
+        async with asyncio.timeout(20):
+            while (scrape := await self()).value(name, **labels) <= value:
+                pass
+            return scrape
+
 
 def scraper_of(client: httpx.AsyncClient) -> Scraper:
     """Of the gateway that the client is connected to."""

@@ -23,8 +23,8 @@ async def connected_with_a_small_window(host: str, port: int) -> AsyncIterator[s
 
 async def seconds_of_sending_slowly(host: str, port: int, first: bytes = b"") -> float:
     """Sends one header line after another, `first` first and never the last, until the gateway closes."""
+    started = time.monotonic()  # no later than the clock of the gateway
     reader, writer = await asyncio.open_connection(host, port)
-    started = time.monotonic()
     writer.write(b"GET /livez HTTP/1.1\r\nHost: gateway\r\n" + first)
     closed = asyncio.ensure_future(reader.read())
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -43,11 +43,10 @@ async def seconds_of_sending_slowly(host: str, port: int, first: bytes = b"") ->
 
 async def seconds_until_broken(connections: Sequence[socket.socket]) -> list[float]:
     """Since now, until the gateway breaks each connection off; nothing is read."""
-    return await asyncio.to_thread(_seconds_until_broken, connections)
+    return await asyncio.to_thread(_seconds_until_broken, connections, time.monotonic())
 
 
-def _seconds_until_broken(connections: Sequence[socket.socket]) -> list[float]:
-    started = time.monotonic()
+def _seconds_until_broken(connections: Sequence[socket.socket], started: float) -> list[float]:
     poll = select.poll()
     for connection in connections:
         poll.register(connection, 0)  # errors alone

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 PIECE_BYTES = 65_536
+#: Of the event loop, from a connection that it has accepted to the first step of the task for it, and some more.
+ACCEPTING_TURNS = 10
 
 
 class TcpProxy:
@@ -69,11 +71,17 @@ class TcpProxy:
         if self._listener is not None:
             self._listener.close()
         self.cut()
-        await asyncio.gather(*self._relays, return_exceptions=True)
+        for _ in range(ACCEPTING_TURNS):  # a task that begins only as the loop is closed would leave its socket open
+            await asyncio.sleep(0)
+        while self._relays:
+            await asyncio.gather(*self._relays, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         self._track(asyncio.current_task())
+        if self._stopped:
+            writer.transport.abort()
+            return
         with contextlib.suppress(ConnectionError):  # the server may be away
             server_reader, server_writer = await asyncio.open_connection(self._upstream_host, self._upstream_port)
             self._connections |= {writer, server_writer}

@@ -182,3 +182,10 @@ def connect(port: int, **headers: str) -> httpx.AsyncClient:
 async def client_before(servicer: StreamingFibonacci, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with gateway_before(servicer, **settings) as port, connect(port) as client:
         yield client
+
+
+async def until_connected(client: httpx.AsyncClient) -> None:
+    """Asks until the gateway is connected to fibonacci_service, whatever it is to stats_service."""
+    async with asyncio.timeout(20):
+        while (await client.get("/readyz")).status_code != 200:
+            pass

@@ -193,12 +193,16 @@ async def test_every_request_is_given_up_at_its_own_deadline() -> None:
     fibonacci = TinyFibonacci(hang)
     loop = asyncio.get_running_loop()
     lasted: list[float] = []
+    late: list[float] = []
 
     async def lasting(n: int) -> None:
-        started = loop.time()
+        started, due = loop.time(), loop.create_future()
+        loop.call_later(0.5, lambda: due.set_result(loop.time()))
         with pytest.raises(DeadlineExceeded):
             await coalesced.get(n)
-        lasted.append(loop.time() - started)
+        ended = loop.time()
+        lasted.append(ended - started)
+        late.append(ended - await due)  # where the loop is late, a timer is late as well
 
     async with coalescing(fibonacci, deadline_seconds=0.5) as coalesced, asyncio.TaskGroup() as group:
         for n in range(10):
@@ -206,7 +210,7 @@ async def test_every_request_is_given_up_at_its_own_deadline() -> None:
             await asyncio.sleep(0.07)
     assert len(lasted) == 10
     assert min(lasted) >= 0.5
-    assert max(lasted) < 0.9
+    assert max(late) < 0.4
 
 
 async def test_two_servers_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +222,10 @@ async def test_two_servers_share_the_work(monkeypatch: pytest.MonkeyPatch) -> No
         coalescing_to(f"ipv4:{target},{other}") as coalesced,
         asyncio.timeout(20),
     ):
+        while not (first.batches and second.batches):  # the one that is connected first has all of it meanwhile
+            await coalesced.get(1)
+        first.batches.clear()
+        second.batches.clear()
         while min(len(first.batches), len(second.batches)) < 100:
             await coalesced.get(1)
     assert max(len(first.batches), len(second.batches)) < 400

@@ -15,7 +15,7 @@ import fibonacci_service.settings
 from api_gateway.faults import protocol_of, with_faults
 from api_gateway.http_protocol import BoundedProtocol
 from api_gateway.settings import Settings
-from tests.api_gateway.neighbours import TinyFibonacci, gateway, gateway_to
+from tests.api_gateway.neighbours import TinyFibonacci, gateway, gateway_to, until_ready
 
 LogEntries = list[MutableMapping[str, Any]]
 
@@ -196,4 +196,5 @@ async def test_a_delay_beyond_the_deadline_is_late(stats_target: str, path: str)
         fibonacci_service.app.running(settings) as port,
         gateway(fibonacci_target=f"127.0.0.1:{port}", stats_target=stats_target, deadline_seconds=1) as client,
     ):
+        await until_ready(client)
         assert (await client.get(path)).status_code == 504

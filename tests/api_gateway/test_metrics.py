@@ -69,7 +69,7 @@ async def test_a_method_that_nobody_knows_is_other() -> None:
 async def test_a_request_whose_client_went_away_is_told() -> None:
     async with gateway_to(TinyFibonacci(hang), deadline_seconds=0.5) as client:
         with pytest.raises(httpx.ReadTimeout):
-            await client.get("/fib?n=5000", timeout=0.2)
+            await client.get("/fib?n=5000", timeout=httpx.Timeout(30, read=0.2))
         told = await scraper_of(client).until(f"{DURATION}_count", 1, http_route="/fib")
 
     assert told.value("http_server_active_requests") == 1  # which is the scrape
@@ -127,14 +127,14 @@ async def test_attempts_are_told_by_callee_and_status_code_and_retries(
     [
         ("/fib?n=10", {}),
         ("/fib?n=5000", {}),
-        ("/fib?n=10", {"X-Request-Timeout-Ms": "100"}),
+        ("/fib?n=10", {"X-Request-Timeout-Ms": "800"}),
         ("/stats", {}),
     ],
     ids=["batch", "alone", "the client's deadline", "stats"],
 )
 async def test_an_attempt_that_the_deadline_ended_says_so(path: str, headers: dict[str, str]) -> None:
     service = TinyStats if path == "/stats" else TinyFibonacci
-    async with gateway_to(service(hang), deadline_seconds=0.2) as client:
+    async with gateway_to(service(hang), deadline_seconds=1) as client:
         await until_ready(client)
         assert (await client.get(path, headers=headers)).status_code in {503, 504}
         told = await scraper_of(client).until(ATTEMPTS, 1)
@@ -189,7 +189,7 @@ async def test_readers_of_the_stream_are_told_and_those_that_were_refused() -> N
 
 async def test_the_event_loop_and_the_process_are_told() -> None:
     async with gateway_to(TinyFibonacci()) as client:
-        told = await scraper_of(client).until("event_loop_lag_seconds_count", 1)
+        told = await scraper_of(client).until_above("event_loop_lag_seconds_count", 0)
 
     assert told.value("build_info", service="api_gateway") == 1
     assert told.value("process_resident_memory_bytes") > 1 << 20

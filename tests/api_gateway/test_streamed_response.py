@@ -19,6 +19,7 @@ from tests.api_gateway.streaming_neighbour import (
     gateway_before,
     nothing,
     stopping_at,
+    until_connected,
 )
 
 JSON = {"Accept": "application/json"}
@@ -41,7 +42,8 @@ async def test_a_stream_that_is_unavailable_at_first_is_asked_for_again() -> Non
 
 async def test_a_stream_that_does_not_begin_by_the_deadline_is_given_up() -> None:
     fibonacci = StreamingFibonacci(stopping_at(0))
-    async with client_before(fibonacci, deadline_seconds=0.2) as client:
+    async with client_before(fibonacci, deadline_seconds=1) as client:
+        await until_connected(client)
         assert (await client.get(f"/fib?n={LARGE_N}", headers=TEXT)).status_code == 504
         await fibonacci.cancelled.wait()
 
@@ -58,7 +60,7 @@ async def test_the_deadline_does_not_cut_off_what_has_begun() -> None:
     ("before", "cut_bytes", "cause"),
     [
         (failing_at(5, grpc.StatusCode.UNAVAILABLE), 0, "UNAVAILABLE: told to fail"),
-        (stopping_at(5), 0, "nothing for 0.3 s"),
+        (stopping_at(5), 0, "nothing for 1 s"),
         (nothing, 1, "1 bytes less than announced"),
     ],
 )
@@ -66,7 +68,8 @@ async def test_a_stream_that_fails_breaks_the_connection(
     before: Before, cut_bytes: int, cause: str, headers: dict[str, str], log_entries: list[MutableMapping[str, Any]]
 ) -> None:
     servicer = StreamingFibonacci(before, cut_bytes=cut_bytes)
-    async with client_before(servicer, deadline_seconds=0.3) as client:
+    async with client_before(servicer, deadline_seconds=1) as client:
+        await until_connected(client)
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(f"/fib?n={LARGE_N}", headers=headers)
         assert (await client.get("/fib?n=10")).status_code == 200

@@ -129,5 +129,6 @@ def batch(system: System, *asked: tuple[int, int]) -> BatchGetFibResponse:
     items = [
         BatchGetFibItem(request=FibonacciRequest(n=n, encoding=Encoding.ValueType(encoding))) for n, encoding in asked
     ]
-    with grpc.insecure_channel(f"127.0.0.1:{system.fibonacci.port}") as channel:
+    alone = (("grpc.use_local_subchannel_pool", 1),)
+    with grpc.insecure_channel(f"127.0.0.1:{system.fibonacci.port}", options=alone) as channel:
         return FibonacciStub(channel).BatchGetFib(BatchGetFibRequest(items=items), timeout=20, wait_for_ready=True)

@@ -155,7 +155,7 @@ async def test_a_delay_is_not_in_the_time_that_is_recorded() -> None:
 async def test_health_and_the_account_are_spared() -> None:
     async with (
         running(settings_of(fault_abort_probability=1)) as port,
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        open_channel(f"127.0.0.1:{port}", leave_out_not_serving=False) as channel,
     ):
         health = await HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         counted = await served(FibonacciStub(channel))

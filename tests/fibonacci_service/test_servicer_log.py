@@ -11,6 +11,7 @@ import structlog
 
 from fibonacci_service.app import running
 from fibonacci_service.ranges import SLICE_ATTEMPTS
+from service_kit import logs
 from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci import fib_pb2
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
@@ -115,14 +116,20 @@ async def test_each_item_of_a_batch_is_logged_under_its_own_request_id() -> None
     assert second["request_id"] not in ("", "no good id")
 
 
-async def test_by_default_an_item_that_was_dear_has_a_line_and_a_refused_one_has_none() -> None:
+async def test_by_default_an_item_that_was_dear_has_a_line_and_a_refused_one_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "SLOW_REQUEST_SECONDS", 3600)
     async with logged() as (stub, lines):
         await stub.BatchGetFib(batch(ask(-1), ask(1_000_000, DECIMAL)))
 
     assert [(line["n"], line["cached"]) for line in of("item.served", lines)] == [(1_000_000, False)]
 
 
-async def test_by_default_a_request_that_was_dear_has_a_line_and_a_refused_one_has_none() -> None:
+async def test_by_default_a_request_that_was_dear_has_a_line_and_a_refused_one_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "SLOW_REQUEST_SECONDS", 3600)
     async with logged() as (stub, lines):
         await refusal_of(stub.GetFib(ask(-1)))
         await stub.GetFib(ask(1_000_000, DECIMAL))

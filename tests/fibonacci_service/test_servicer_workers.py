@@ -62,7 +62,7 @@ async def test_a_deadline_that_passes_ends_the_computation(narrow: "FibonacciAsy
     process = await processes.next()
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await narrow.GetFib(DEAR, timeout=0.5)
+        await narrow.GetFib(DEAR, timeout=1)
 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     await until_killed(process)

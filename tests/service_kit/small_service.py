@@ -157,7 +157,7 @@ async def client_of(port: int) -> AsyncIterator[SmallClient]:
 @asynccontextmanager
 async def careless_client_of(port: int) -> AsyncIterator[SmallClient]:
     """A client that does not mind what the server says of its health."""
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with open_channel(f"127.0.0.1:{port}", leave_out_not_serving=False) as channel:
         yield SmallClient(port, channel)
 
 

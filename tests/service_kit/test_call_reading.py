@@ -100,10 +100,11 @@ async def answer_of(call: Any) -> bytes:
 
 
 async def test_an_answer_that_arrives_while_its_call_is_given_up_is_freed() -> None:
-    loop, arrived = asyncio.get_running_loop(), asyncio.Semaphore(0)
+    loop, arrived, standing = asyncio.get_running_loop(), asyncio.Semaphore(0), threading.Semaphore(0)
 
     def answer(_request: bytes, _context: Any) -> bytes:
         loop.call_soon_threadsafe(arrived.release)
+        standing.acquire(timeout=20)
         return bytes(ANSWER_BYTES)
 
     async with calling(answer) as ask:
@@ -114,6 +115,7 @@ async def test_an_answer_that_arrives_while_its_call_is_given_up_is_freed() -> N
             call = ask(b"", wait_for_ready=True)
             reader = asyncio.create_task(unbroken(answer_of(call), end_call=partial(give_up, call)))
             await arrived.acquire()
+            standing.release()
             time.sleep(ARRIVAL_SECONDS)  # noqa: ASYNC251 - the answer arrives, and nobody has read it yet
             reader.cancel()
             await asyncio.wait([reader])

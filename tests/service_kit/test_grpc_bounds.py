@@ -139,12 +139,18 @@ async def test_a_client_that_does_not_finish_its_handshake_is_gone(
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_a_client_may_ping_every_second_or_so() -> None:
     """A server allows two pings more often than it likes, by default once in five minutes, and then ends the calls."""
     waiting = Waiting()
-    pings = (("grpc.keepalive_time_ms", 1_200), ("grpc.http2.max_pings_without_data", 0))
+    pings = (
+        ("grpc.keepalive_time_ms", 1_200),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+    )
     async with (
         listening(waiting) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=pings) as channel,

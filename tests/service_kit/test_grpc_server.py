@@ -112,15 +112,11 @@ async def test_a_watch_learns_that_it_is_leaving_while_it_still_answers(name: st
 
 async def test_leaving_does_not_wait_for_an_open_watch() -> None:
     async with AsyncExitStack() as stack, asyncio.timeout(30):
-        port = await stack.enter_async_context(listening(double, drain_timeout_seconds=5))
+        port = await stack.enter_async_context(listening(double, drain_timeout_seconds=300))
         async with client_of(port) as client:
             watch, _ = await first_watched(client)
-            left = time.monotonic()
             await stack.aclose()
-            seconds = time.monotonic() - left
             watch.cancel()
-
-    assert seconds < 4
 
 
 async def test_leaving_waits_for_a_call_in_flight_and_takes_no_more() -> None:

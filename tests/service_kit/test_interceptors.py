@@ -175,7 +175,10 @@ async def test_by_default_what_failed_or_was_dear_has_a_line(
 
 
 @pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
-async def test_by_default_what_its_client_or_an_overload_brought_about_has_no_line(code: grpc.StatusCode) -> None:
+async def test_by_default_what_its_client_or_an_overload_brought_about_has_no_line(
+    monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode
+) -> None:
+    monkeypatch.setattr(logs, "SLOW_REQUEST_SECONDS", 3600)
     with structlog.testing.capture_logs() as lines:
         async with served(refuse, table={Refused: code}, policy="errors") as client:
             await asyncio.gather(client.ask(1), return_exceptions=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from typing import Any
 
 import grpc
@@ -83,8 +82,10 @@ async def test_a_call_leaves_the_queue_at_its_deadline_and_when_its_client_cance
     async with served(held, admission=admission) as client:
         first = asyncio.create_task(client.ask(0))
         await until(lambda: held.begun)
+        late = asyncio.create_task(client.ask(1, timeout=1))
+        await until(lambda: admission._queue)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await client.ask(1, timeout=0.1)
+            await late
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         await until(lambda: not admission._queue)  # the client's clock may have been the first to say so
         [left, _] = await asked_in_order(client, admission, range(2, 4))
@@ -168,20 +169,24 @@ async def test_a_call_whose_deadline_passed_while_the_loop_was_late_is_not_begun
         return n
 
     async with served(answer) as client:
-        connected = threading.Event()
+        connected, held_up, told = threading.Event(), threading.Event(), threading.Event()
 
         def ask_in_time() -> grpc.StatusCode:
-            with grpc.insecure_channel(f"127.0.0.1:{client.port}") as channel:
+            alone = (("grpc.use_local_subchannel_pool", 1),)
+            with grpc.insecure_channel(f"127.0.0.1:{client.port}", options=alone) as channel:
                 grpc.channel_ready_future(channel).result(timeout=20)
                 connected.set()
+                held_up.wait(20)
                 with pytest.raises(grpc.RpcError) as caught:
                     fib_pb2_grpc.FibonacciStub(channel).GetFib(fib_pb2.FibonacciRequest(n=1), timeout=0.2)
+                told.set()
                 code: grpc.StatusCode = caught.value.code()
                 return code
 
         late = asyncio.create_task(asyncio.to_thread(ask_in_time))
-        await asyncio.to_thread(connected.wait)
-        time.sleep(0.5)  # noqa: ASYNC251 - the loop is late
+        await asyncio.to_thread(connected.wait, 20)
+        held_up.set()
+        assert told.wait(20)  # the loop is late: it runs nothing before the deadline has passed
         assert await late is grpc.StatusCode.DEADLINE_EXCEEDED
         assert await client.ask(2) == 2
     assert begun == [2]

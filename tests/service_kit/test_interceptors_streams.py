@@ -10,6 +10,7 @@ import structlog
 from google.rpc.status_pb2 import Status
 from grpc_status.rpc_status import from_call
 
+from service_kit import logs
 from service_kit.errors import ServiceError
 from service_kit.interceptors import note
 from service_kit.request_id import current_request_id
@@ -161,7 +162,10 @@ async def test_a_stream_is_closed_when_its_client_leaves_while_an_answer_is_sent
 
 @pytest.mark.parametrize("policy", ["all", "errors"])
 @pytest.mark.parametrize("method", ["GetFib", "StreamRange"])
-async def test_bytes_that_are_no_message_are_the_callers_fault(method: str, policy: str) -> None:
+async def test_bytes_that_are_no_message_are_the_callers_fault(
+    monkeypatch: pytest.MonkeyPatch, method: str, policy: str
+) -> None:
+    monkeypatch.setattr(logs, "SLOW_REQUEST_SECONDS", 3600)
     with structlog.testing.capture_logs() as lines:
         async with served(double, policy=policy) as client:
             channel: Any = client.channel  # the bytes go as they are

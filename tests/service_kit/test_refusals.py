@@ -1,4 +1,5 @@
 import asyncio
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -49,14 +50,14 @@ async def test_one_refusal_has_one_line_and_a_later_one_its_own_at_once() -> Non
 async def test_a_line_tells_of_the_first_refusal_since_the_one_before() -> None:
     refused = RefusalLog("http.refused", reason="malformed")
 
-    async def refuse(client: str) -> None:
+    def refuse(client: str) -> None:
         current_request_id.set(f"of-{client}")
         refused.count(client=client)
 
     with structlog.testing.capture_logs() as lines:
         structlog.configure(processors=[_with_request_id, *structlog.get_config()["processors"]])
         for client in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
-            await asyncio.create_task(refuse(client))
+            copy_context().run(refuse, client)
         await lines_until(lines, 2)
 
     assert [(line["client"], line["request_id"], line["total"]) for line in lines] == [

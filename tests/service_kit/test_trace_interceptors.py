@@ -171,12 +171,15 @@ async def test_a_call_that_is_late_ends_its_spans() -> None:
     exported = Exported()
 
     async def wait_for_ever(n: int) -> int:
-        await asyncio.Event().wait()
+        if n:
+            await asyncio.Event().wait()
         return n
 
     async with traced(exported, wait_for_ever) as client:
+        await client.ask(0)  # connected, the next one is in time to begin at the server
+        exported.spans.clear()
         with Active(exported.tracer.begin("root")), pytest.raises(grpc.aio.AioRpcError):
-            await client.ask(7, timeout=0.1)
+            await client.ask(7, timeout=1)
         sent, _ = await pair(exported)
 
     assert (sent.attributes[CODE], sent.failed) == ("DEADLINE_EXCEEDED", True)

@@ -32,15 +32,16 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, str]:
-    stats, fibonacci, gateway = free_ports(3)
+    # Those of the metrics too: chosen by the kernel, one could be another of these before that is listened on.
+    stats, fibonacci, gateway, stats_metrics, fibonacci_metrics = free_ports(5)
     return {
         "PATH": os.environ["PATH"],
         "RUN_DIRECTORY": str(tmp_path),
         "STATS_DATABASE_URL": f"sqlite:///{tmp_path}/stats.sqlite3",
         "STATS_LISTEN_PORT": str(stats),
-        "STATS_METRICS_PORT": "0",
+        "STATS_METRICS_PORT": str(stats_metrics),
         "FIBONACCI_LISTEN_PORT": str(fibonacci),
-        "FIBONACCI_METRICS_PORT": "0",
+        "FIBONACCI_METRICS_PORT": str(fibonacci_metrics),
         "FIBONACCI_STATS_TARGET": f"localhost:{stats}",
         "GATEWAY_LISTEN_PORT": str(gateway),
         "GATEWAY_FIBONACCI_TARGET": f"localhost:{fibonacci}",

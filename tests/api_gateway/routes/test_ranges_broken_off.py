@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.api_gateway.connections import answer_to
-from tests.api_gateway.neighbours import gateway_to
+from tests.api_gateway.neighbours import gateway_to, until_ready
 from tests.api_gateway.ranging_neighbour import RangingFibonacci
 from tests.api_gateway.streaming_neighbour import Before, failing_at, nothing, stopping_at
 
@@ -34,7 +34,8 @@ async def test_a_range_that_fails_in_the_middle_breaks_the_connection(
     before: Before, left_out: int, accept: str
 ) -> None:
     fibonacci = RangingFibonacci(before, left_out=left_out)
-    async with gateway_to(fibonacci, deadline_seconds=0.5) as client:
+    async with gateway_to(fibonacci, deadline_seconds=1) as client:
+        await until_ready(client)
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/fib/range?count=10", headers={"Accept": accept})
         assert (await client.get("/fib?n=10")).status_code == 200
@@ -59,7 +60,8 @@ async def test_a_range_that_fails_at_first_is_asked_for_again() -> None:
 
 async def test_a_range_that_does_not_begin_by_the_deadline_is_a_problem() -> None:
     fibonacci = RangingFibonacci(stopping_at(0))
-    async with gateway_to(fibonacci, deadline_seconds=0.3) as client:
+    async with gateway_to(fibonacci, deadline_seconds=1) as client:
+        await until_ready(client)
         assert (await client.get("/fib/range?count=10")).status_code == 504
         await fibonacci.cancelled.wait()
 

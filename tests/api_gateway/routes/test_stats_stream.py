@@ -130,7 +130,8 @@ async def test_a_service_that_is_away_is_a_problem(absent: str, method: str) -> 
 
 async def test_a_service_that_does_not_begin_by_the_deadline_counts_as_away() -> None:
     stats = WatchingStats(hang)
-    async with gateway_to(stats, deadline_seconds=0.3) as client:
+    async with gateway_to(stats, deadline_seconds=1) as client:
+        await until_ready(client)
         response = await client.get("/stats/stream")
         assert (response.status_code, response.json()["detail"]) == (503, "stats_service is not available")
         await stats.cancelled.wait()

@@ -195,7 +195,8 @@ async def _exchanged(port: int, text: bytes, *, ends: bool, silence_seconds: flo
 
 @asynccontextmanager
 async def _channels(ports: dict[str, int]) -> AsyncIterator[dict[str, Any]]:
-    channels = {service: grpc.aio.insecure_channel(f"127.0.0.1:{ports[service]}") for service in SERVICES}
+    alone = (("grpc.use_local_subchannel_pool", 1),)
+    channels = {service: grpc.aio.insecure_channel(f"127.0.0.1:{ports[service]}", alone) for service in SERVICES}
     try:
         yield channels
     finally:
