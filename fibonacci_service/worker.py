@@ -1,6 +1,6 @@
 """A worker process: computes one task after another. It imports nothing of the service but the mathematics.
 
-Started by `worker_pool.py` with pipes for standard input and output. It gives way to everything else on
+Started by `worker_pool.py`, whose connection is its standard input and output. It gives way to everything else on
 the machine, and ends with its parent: by the kernel's death signal on Linux, by the end of its input elsewhere.
 """
 

@@ -1,8 +1,8 @@
 """The pool of worker processes, where everything runs that would hold up the event loop.
 
 GMP does not let go of Python's lock, so only a process of its own keeps a long computation from the small ones, and
-only a process can be ended in the middle of one. The children are spoken to over asyncio pipes: no fork beside gRPC's
-threads, no pickle, and a child that is killed while it writes breaks its own pipe and nothing else.
+only a process can be ended in the middle of one. Each child has a connection of its own: no pickle, and one that is
+killed while it writes breaks that and nothing else.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -22,6 +21,7 @@ from typing import Self
 import structlog
 
 from fibonacci_service.backlog import Backlog
+from fibonacci_service.child_process import ChildProcess, start_child
 from fibonacci_service.errors import WorkerLost
 from fibonacci_service.frames import HEADER, Kind, frame
 from service_kit.admission import step_aside
@@ -30,21 +30,20 @@ from service_kit.traces import timed
 log = structlog.get_logger()
 
 #: How much of an answer waits in this process before its worker has to wait.
-PIPE_BYTES = 1 << 20
+BUFFER_BYTES = 1 << 20
 
 
 class Answer:
     """The pieces of one answer, and the SHA-256 of a value once they have all been read."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: ChildProcess) -> None:
         self._process = process
         self.complete = False
         self.sha256 = b""
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Raises WorkerLost when the process ends before its answer does."""
-        reader = self._process.stdout
-        assert reader is not None  # noqa: S101 - it was started with a pipe
+        reader = self._process.reader
         try:
             while True:
                 kind, length = HEADER.unpack(await reader.readexactly(HEADER.size))
@@ -65,8 +64,8 @@ class WorkerPool:
         self.backlog = Backlog(size=size, max_seconds=max_queued_seconds)
         self._memory_bytes = memory_bytes
         self._free = asyncio.Semaphore(size)
-        self._idle: list[Process] = []
-        self._working: set[Process] = set()
+        self._idle: list[ChildProcess] = []
+        self._working: set[ChildProcess] = set()
         self._watching: set[asyncio.Task[None]] = set()
         self._left = False
         #: Processes that were started, that ended by themselves, and that were killed in the middle of a task.
@@ -132,7 +131,7 @@ class WorkerPool:
         """Ends every process. A task that is at work or waits raises WorkerLost, and reaps what it had."""
         self._left = True
         for process in self._working:
-            _send_kill(process)
+            process.kill()
         for watching in self._watching:
             watching.cancel()
         for process in self._idle:
@@ -151,7 +150,7 @@ class WorkerPool:
         finally:
             self._free.release()
 
-    async def _process(self) -> tuple[Process, bool]:
+    async def _process(self) -> tuple[ChildProcess, bool]:
         """A process, and whether it was started for this. Raises WorkerLost where the pool was left."""
         if self._left:
             raise WorkerLost(-signal.SIGKILL)  # as the process was that it waited for
@@ -161,24 +160,20 @@ class WorkerPool:
                 return process, False
             self._lose(process, busy=False)
         arguments = ("-m", "fibonacci_service.worker", str(os.getpid()), str(self._memory_bytes))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PIPE_BYTES
-        )
+        process = await start_child(sys.executable, *arguments, buffer_bytes=BUFFER_BYTES)
         self.started += 1
         self._watch(process)
         if self._left:  # while it started; who reads its answer learns of its end
-            _send_kill(process)
+            process.kill()
         return process, True
 
-    async def _send(self, process: Process, task: dict[str, object]) -> None:
-        writer = process.stdin
-        assert writer is not None  # noqa: S101 - it was started with a pipe
+    async def _send(self, process: ChildProcess, task: dict[str, object]) -> None:
         # Where the process is gone already (uvloop then raises RuntimeError), reading the answer says so.
         with contextlib.suppress(ConnectionError, RuntimeError):
-            writer.write(frame(Kind.TASK, json.dumps(task).encode()))
-            await writer.drain()
+            process.writer.write(frame(Kind.TASK, json.dumps(task).encode()))
+            await process.writer.drain()
 
-    def _watch(self, process: Process) -> None:
+    def _watch(self, process: ChildProcess) -> None:
         """Has the end of the process noticed when it comes, and not with the next task."""
 
         async def wait() -> None:
@@ -191,36 +186,30 @@ class WorkerPool:
         self._watching.add(watching)
         watching.add_done_callback(self._watching.discard)
 
-    def _count_end(self, process: Process) -> None:
+    def _count_end(self, process: ChildProcess) -> None:
         if process.returncode is None:
             self.killed += 1
         else:
             self._lose(process, busy=True)
 
-    def _lose(self, process: Process, *, busy: bool) -> None:
+    def _lose(self, process: ChildProcess, *, busy: bool) -> None:
         self.lost += 1
         # An idle one is lost by no request, least of all by the one that it was started for, or that finds it so.
         context = contextvars.copy_context() if busy else contextvars.Context()
         context.run(_tell_lost, process, busy=busy)
 
-    async def _kill(self, process: Process) -> None:
-        _send_kill(process)
+    async def _kill(self, process: ChildProcess) -> None:
+        process.kill()
         await asyncio.shield(_ended(process))
 
 
-def _tell_lost(process: Process, *, busy: bool) -> None:
+def _tell_lost(process: ChildProcess, *, busy: bool) -> None:
     log.warning("worker.lost", exit_status=process.returncode, busy=busy)
 
 
-def _send_kill(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-
-
-async def _ended(process: Process) -> None:
-    """Reads what is left, without which the end of a process that was writing is not noticed, and reaps it."""
-    if process.stdout is not None:
-        with contextlib.suppress(ConnectionError):
-            while await process.stdout.read(PIPE_BYTES):
-                pass
+async def _ended(process: ChildProcess) -> None:
+    """Reads what is left, without which the connection of a process that was writing is not closed."""
+    with contextlib.suppress(ConnectionError):
+        while await process.reader.read(BUFFER_BYTES):
+            pass
     await process.wait()

@@ -12,8 +12,8 @@ ENGINE_VARIABLE, OLDER_ENGINE = "GRPC_EXPERIMENTS", "-event_engine_client,-event
 TESTED_RELEASES = ("1.85.",)
 #: By default gRPC also writes what it was told by a client that goes away, line feeds and all, among the log lines.
 VERBOSITY_VARIABLE, ERRORS_ONLY = "GRPC_VERBOSITY", "ERROR"
-#: To start a worker forks, and with the newer engine gRPC's handlers for that end one child in twenty by SIGSEGV while
-#: calls are under way. A child that becomes another program at once needs none of them.
+#: Where a process forks, gRPC's handlers for that close what the parent still uses: without them a child that becomes
+#: another program at once does no harm.
 FORK_VARIABLE, NO_HANDLERS = "GRPC_ENABLE_FORK_SUPPORT", "0"
 
 

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
-from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from fibonacci_service import worker_pool
+from fibonacci_service.child_process import ChildProcess, start_child
 from fibonacci_service.worker_pool import WorkerPool
 
 #: An index that a worker computes for seconds.
@@ -23,21 +24,21 @@ class Processes:
     """Every process that is started while a test runs, in order."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.all: list[Process] = []
-        self._new: asyncio.Queue[Process] = asyncio.Queue()
-        self._start: Callable[..., Awaitable[Process]] = asyncio.create_subprocess_exec
-        monkeypatch.setattr(asyncio, "create_subprocess_exec", self._observed)
+        self.all: list[ChildProcess] = []
+        self._new: asyncio.Queue[ChildProcess] = asyncio.Queue()
+        self._start: Callable[..., Awaitable[ChildProcess]] = start_child
+        monkeypatch.setattr(worker_pool, "start_child", self._observed)
 
-    async def next(self) -> Process:
+    async def next(self) -> ChildProcess:
         """The next one that is started and was not asked for yet."""
         async with asyncio.timeout(30):
             return await self._new.get()
 
     @property
-    def running(self) -> list[Process]:
+    def running(self) -> list[ChildProcess]:
         return [process for process in self.all if process.returncode is None]
 
-    async def _observed(self, *arguments: Any, **options: Any) -> Process:
+    async def _observed(self, *arguments: Any, **options: Any) -> ChildProcess:
         process = await self._start(*arguments, **options)
         self.all.append(process)
         self._new.put_nowait(process)
@@ -48,7 +49,7 @@ def pool_of(**changes: Any) -> WorkerPool:
     return WorkerPool(**{"size": 1, "max_queued_seconds": 1_000, "memory_bytes": 1 << 30, **changes})
 
 
-def is_there(process: Process) -> bool:
+def is_there(process: ChildProcess) -> bool:
     """Whether the operating system knows the process, even if it has ended and nobody has looked."""
     try:
         os.kill(process.pid, 0)
@@ -57,12 +58,12 @@ def is_there(process: Process) -> bool:
     return True
 
 
-def kill(process: Process) -> None:
+def kill(process: ChildProcess) -> None:
     with contextlib.suppress(ProcessLookupError):  # it may have ended, and asyncio not have heard of it yet
         os.kill(process.pid, signal.SIGKILL)
 
 
-async def until_killed(process: Process) -> None:
+async def until_killed(process: ChildProcess) -> None:
     """With patience: what gives way to everything takes seconds on a busy machine to be gone, once killed."""
     async with asyncio.timeout(60):
         await process.wait()

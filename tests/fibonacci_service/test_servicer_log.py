@@ -1,6 +1,7 @@
 """What the log tells of a call and of the items of a batch."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -83,7 +84,7 @@ async def test_the_line_of_a_call_that_was_cancelled_says_what_it_was_at(
     async with logged(log_requests="all") as (stub, lines):
         call, answer = calling(stub, method, request_)
         process = await processes.next()
-        process.send_signal(signal.SIGSTOP)  # it is not to be done before the call is cancelled
+        os.kill(process.pid, signal.SIGSTOP)  # it is not to be done before the call is cancelled
         call.cancel()
         await asyncio.wait([answer])
         await until_killed(process)

@@ -5,13 +5,13 @@ import contextlib
 import random
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from typing import Any
 
 import gmpy2
 import pytest
 import structlog
 
+from fibonacci_service.child_process import ChildProcess, start_child
 from fibonacci_service.errors import WorkerLost
 from service_kit.request_id import current_request_id
 from tests.fibonacci_service.processes import (
@@ -180,7 +180,7 @@ async def test_a_task_that_fails_inside_the_process_is_lost_and_the_next_is_answ
 async def test_kills_at_random_instants_leave_a_pool_that_answers(processes: Processes) -> None:
     chance = random.Random(20)  # noqa: S311 - repeatable on purpose
     expected = gmpy2.fib(300_000).digits().encode()
-    killed: list[Process] = []
+    killed: list[ChildProcess] = []
     lost = 0
     async with pool_of(size=2) as pool, asyncio.timeout(240):
         for _ in range(20):
@@ -216,13 +216,12 @@ threading.Event().wait()
 
 async def test_a_process_ends_with_its_parent_also_in_the_middle_of_a_task() -> None:
     small_answer = 5 + len(b"55") + 5 + 32
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=PIPE)
-    assert parent.stdout is not None
-    await parent.stdout.readexactly(small_answer)
+    parent = await start_child(sys.executable, "-c", PARENT, buffer_bytes=1 << 16)
+    await parent.reader.readexactly(small_answer)
 
     kill(parent)
 
     async with asyncio.timeout(30):
-        # Its end of the pipe is the last: nothing came of the long task, for nobody was left to write it.
-        assert await parent.stdout.read() == b""
+        # Its end of the connection is the last: nothing came of the long task, for nobody was left to write it.
+        assert await parent.reader.read() == b""
         await parent.wait()

@@ -67,11 +67,3 @@ def test_grpc_knows_the_experiments_that_are_named() -> None:
             command, env=os.environ | {ENGINE_VARIABLE: chosen}, capture_output=True, text=True, check=True
         )
         assert done.stderr.count("Unknown experiment") == complaints
-
-
-def test_children_that_are_started_while_calls_are_under_way_all_become_their_program() -> None:
-    newer_engine = os.environ | {ENGINE_VARIABLE: ""}  # with which gRPC's handlers end children in numbers
-    newer_engine.pop(FORK_VARIABLE, None)
-    started = [sys.executable, "-m", "tests.service_kit.starting_children", "500"]
-    done = subprocess.run(started, env=newer_engine, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
-    assert done.stdout == "{0: 500}\n"
