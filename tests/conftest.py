@@ -5,9 +5,14 @@ from service_kit.grpc_variables import set_grpc_variables
 
 set_grpc_variables(os.environ)  # before any test loads gRPC, as every service does
 
+import hypothesis
 import pytest
 
 from tests.postgres import Postgres
+
+#: By default an example that takes longer than 0.2 s fails its test, however long the machine did something else.
+hypothesis.settings.register_profile("no_deadline", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("no_deadline")
 
 
 @pytest.fixture(scope="session")

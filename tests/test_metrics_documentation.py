@@ -55,7 +55,9 @@ async def told() -> Told:
             return {
                 "api_gateway": await Scraper(f"{url}{PATH}")(),
                 "fibonacci_service": await fibonacci(),
-                "stats_service": await stats.until("rpc_server_stream_duration_seconds_count", 1),
+                "stats_service": await stats.until(
+                    "rpc_server_stream_duration_seconds_count", 1, rpc_method="stats.Stats/WatchStats"
+                ),
             }
 
 

@@ -39,8 +39,12 @@ async def fibonacci_target(stats_target: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def client(fibonacci_target: str, stats_target: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the real gateway before the two real services."""
-    async with gateway(fibonacci_target=fibonacci_target, stats_target=stats_target) as connected:
+    """A client of the real gateway before the two real services.
+
+    The deadline is longer than by default: a worker gives way to everything, and takes seconds to start beside it.
+    """
+    targets = {"fibonacci_target": fibonacci_target, "stats_target": stats_target}
+    async with gateway(**targets, deadline_seconds=30) as connected:
         yield connected
 
 

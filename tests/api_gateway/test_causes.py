@@ -224,7 +224,7 @@ async def test_the_line_of_a_small_request_leads_to_the_attempts_of_its_batch(li
 
 async def test_the_line_of_a_small_request_that_was_late_names_its_batch(lines: Lines) -> None:
     service = TinyFibonacci(hang)
-    async with gateway_to(service, deadline_seconds=0.3) as client:
+    async with gateway_to(service, deadline_seconds=1) as client:
         await until_ready(client)
         await client.get("/fib?n=10")
     assert last_served(lines)["batch_id"] == service.request_ids[-1]

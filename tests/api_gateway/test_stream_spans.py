@@ -48,6 +48,7 @@ class LateStatus(StreamingFibonacci):
 async def client_of(exported: Exported, target: str, **settings: Any) -> AsyncIterator[FibonacciClient]:
     """A client whose calls belong to a trace."""
     async with open_channel(target) as channel:
+        await channel.channel_ready()  # so that no deadline is about the connection
         with Active(exported.tracer.begin("root")):
             yield fibonacci_client(Settings(**settings), traced_channel(channel, exported.tracer))
 
@@ -78,7 +79,7 @@ async def test_nothing_is_kept_open_for_longer_than_a_stall_for_a_status_that_do
     exported, fibonacci = Exported(), LateStatus()
     async with (
         serving(fibonacci) as target,
-        client_of(exported, target, deadline_seconds=0.5) as client,
+        client_of(exported, target, deadline_seconds=1) as client,
     ):
         stream = await client.stream(LARGE_N, DECIMAL, length=1)
         assert await stream.read() == digits_of(LARGE_N)[:1]
@@ -134,7 +135,7 @@ async def test_a_range_that_is_whole_is_no_failure_where_its_status_stays_away()
             await asyncio.Event().wait()
 
     exported, fibonacci = Exported(), RangingFibonacci(stop, left_out=-1)
-    async with serving_tiny(fibonacci) as target, client_of(exported, target, deadline_seconds=0.5) as client:
+    async with serving_tiny(fibonacci) as target, client_of(exported, target, deadline_seconds=1) as client:
         stream = await client.stream_range(0, 3)
         assert len([piece async for piece in stream.pieces()]) == 3
         stream.close()

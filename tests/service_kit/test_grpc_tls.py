@@ -154,7 +154,7 @@ async def test_who_waits_for_a_connection_is_woken_by_a_certificate_that_brings_
     server = listening_with(ours.issue("localhost"), tls_client_ca=str(ours.file))
     async with talking(double, server, calling_with(ours.file, shown)) as client:
         ready = asyncio.create_task(client.channel.channel_ready())
-        call = asyncio.create_task(client.ask(1, wait_for_ready=True, timeout=5))
+        call = asyncio.create_task(client.ask(1, wait_for_ready=True, timeout=300))
         await refused(client.channel)
         shown.replace_by(ours.issue("caller"))
         async with asyncio.timeout(30):

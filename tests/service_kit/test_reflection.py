@@ -1,7 +1,6 @@
 """Reflection as it is switched on by a setting, and how it ends."""
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -57,15 +56,12 @@ async def test_bytes_that_are_no_question_are_refused_without_the_text_of_an_exc
 
 async def test_leaving_does_not_wait_for_an_open_stream() -> None:
     async with AsyncExitStack() as stack, asyncio.timeout(30):
-        port = await stack.enter_async_context(listening(double, reflection=True, drain_timeout_seconds=5))
+        port = await stack.enter_async_context(listening(double, reflection=True, drain_timeout_seconds=300))
         async with client_of(port) as client:
             asking = reflection(client)
             await asking.write(LIST)
             await asking.read()
-            left = time.monotonic()
             await stack.aclose()
-            seconds = time.monotonic() - left
             end = await asking.read()
 
     assert end is grpc.aio.EOF
-    assert seconds < 4

@@ -29,7 +29,7 @@ EXCHANGE_FIB, RECORD_NO = "fibonacci.Fibonacci/ExchangeFib", "stats.Stats/Record
 
 def test_a_request_is_one_trace_from_the_caller_to_the_worker(tmp_path: Path) -> None:
     with traced(tmp_path) as (system, collector):
-        httpx.get(f"{system.url}/fib?n=300000", headers={**CALLER, "X-Request-ID": "traced-1"})
+        httpx.get(f"{system.url}/fib?n=300000", headers={**CALLER, "X-Request-ID": "traced-1"}, timeout=60)
 
         spans = collector.trace(TRACE_ID, GATEWAY, calling(GET_FIB), answering(GET_FIB), WAIT, RUN)
 
