@@ -42,7 +42,7 @@ async def test_a_batch_whose_sender_went_away_is_applied_once_and_the_next_need_
         sent = batch(sequence, *(answers(n) for n in range(1_000)))
         went_away += await cancelled(store.record(sent), sequence * 0.0005)
 
-        async with asyncio.timeout(2):  # SQLite waits longer for a lock that is not given back
+        async with asyncio.timeout(4):  # SQLite waits longer for a lock that is not given back
             await store.record(sent)
 
     assert went_away or isinstance(store, MemoryStore)
