@@ -111,7 +111,10 @@ def _bind_to_parent(parent: int) -> None:
 
 def main() -> None:
     parent, memory_bytes = map(int, sys.argv[1:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    # A terminal sends its Ctrl-C to the parent and to its workers, systemd its SIGTERM. Both are for the parent, which
+    # ends its workers when what is in flight is answered.
+    for told_to_end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told_to_end, signal.SIG_IGN)
     _bind_to_parent(parent)
     os.nice(19)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))

@@ -120,7 +120,8 @@ def test_a_worker_whose_parent_died_while_it_started_does_nothing() -> None:
         assert process.returncode == 0
 
 
-def test_what_interrupts_the_parent_is_nothing_to_a_worker() -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_what_tells_the_parent_to_end_is_nothing_to_a_worker(sent: signal.Signals) -> None:
     with started(parent=os.getpid()) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -129,7 +130,7 @@ def test_what_interrupts_the_parent_is_nothing_to_a_worker() -> None:
             process.stdin.flush()
             answer = frame(Kind.DATA, b"55") + frame(Kind.END, hashlib.sha256(b"55").digest())
             assert process.stdout.read(len(answer)) == answer
-            process.send_signal(signal.SIGINT)
+            process.send_signal(sent)
 
 
 def test_the_lower_digits_keep_their_leading_zeros() -> None:
