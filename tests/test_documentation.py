@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 import api_gateway.settings
 import fibonacci_service.settings
 import stats_service.settings
+from deploy.local.run import defaults
 from service_kit.settings import ServiceSettings
 
 ROOT = Path(__file__).parent.parent
@@ -104,6 +105,20 @@ def test_operations_and_env_example_tell_what_compose_hands_through_for_traces()
     told = set(re.findall(r"`(OTEL_[A-Z_]*[A-Z])`", section("docs/operations.md", "## Traces")))
     assert handed == told - {"OTEL_PROPAGATORS"}  # of which it is told that it is ignored
     assert handed == set(re.findall(r"^#(OTEL_\w+)=", example, flags=re.MULTILINE))
+
+
+@each_service
+def test_operations_tells_what_make_run_sets_otherwise(service: str) -> None:
+    prefix = SERVICES[service].prefix()
+    chosen = {
+        f"`…_{name.removeprefix(prefix)}={value}`" for name, value in defaults().items() if name.startswith(prefix)
+    }
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (chapter,) = re.findall(r"^## Run$(.+?)^## ", text, flags=re.MULTILINE | re.DOTALL)
+
+    assert {name for name in chosen if not re.search("_(TARGET|FORMAT)=", name)} <= set(
+        re.findall(r"`…_[^`]+`", chapter)
+    )
 
 
 def test_operations_begins_with_its_chapters_and_every_link_in_it_leads_to_a_heading() -> None:
