@@ -141,6 +141,13 @@ class ClientGone(Exception):
         super().__init__("the client closed its connection")
 
 
+class ReaderTooSlow(Exception):
+    """The client took too little of its answer in the time that it has for that, and its connection was broken off."""
+
+    def __init__(self) -> None:
+        super().__init__("the client did not take its answer in time")
+
+
 class NotAcceptable(Exception):
     """A request header takes none of the forms in which the resource can be sent."""
 

@@ -10,10 +10,12 @@ from typing import Any, cast
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from api_gateway.errors import ReaderTooSlow
 from api_gateway.http_counts import HttpCounts, Reason
 from api_gateway.http_spans import refused_span
 from api_gateway.outer_fields import with_outer_fields
 from api_gateway.problems import problem
+from api_gateway.request_facts import Scope, note_error, request_id_of
 from api_gateway.response_cycle import ResponseCycle
 from service_kit.connections import break_off
 from service_kit.request_id import current_request_id, new_request_id
@@ -204,8 +206,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._blocked_since, self._blocked_bytes = now, left
 
     def _reset(self) -> None:
-        self.counts.refused.count("reader_too_slow", client=self._address)
+        contextvars.copy_context().run(self._tell_too_slow)
         break_off(self.transport)
+
+    def _tell_too_slow(self) -> None:
+        """Has the line and the span of the request say so too, unless its answer has been handed over whole."""
+        scope = cast("Scope", self._answering.scope if self._answering else {})
+        current_request_id.set(request_id_of(scope))
+        self.counts.refused.count("reader_too_slow", client=self._address)
+        note_error(scope, ReaderTooSlow())
 
     @property
     def _address(self) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from starlette.types import Scope
 
+from api_gateway.errors import ReaderTooSlow
 from api_gateway.http_counts import METHODS, OTHER_METHOD, RouteTemplates
 from api_gateway.problems import CLIENT_CLOSED_REQUEST
 from service_kit.request_id import current_request_id
@@ -30,6 +31,7 @@ class Outcome(Protocol):
     status: int
     complete: bool
     disconnected: bool
+    error: Exception | str | None
 
 
 class RequestSpans:
@@ -50,7 +52,9 @@ class RequestSpans:
     def end(self, span: Span, scope: Scope, outcome: Outcome, error: str = "") -> None:
         """`error` is why it has no good answer, where that is known."""
         span.describe = lambda span: self._described(span, scope, outcome)
-        if outcome.status == CLIENT_CLOSED_REQUEST or (outcome.disconnected and not outcome.complete):
+        if isinstance(outcome.error, ReaderTooSlow):
+            span.fail("reader_too_slow", is_error=False)
+        elif outcome.status == CLIENT_CLOSED_REQUEST or (outcome.disconnected and not outcome.complete):
             span.fail("client_left", is_error=False)
         elif not outcome.complete:
             span.fail("broken_off", error or "the response was not completed")

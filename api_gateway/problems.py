@@ -21,6 +21,7 @@ from api_gateway.errors import (
     PreconditionFailed,
     RangeNotSatisfiable,
     RateLimited,
+    ReaderTooSlow,
     ServiceUnavailable,
     TimeoutOutOfBounds,
     TooManyStreams,
@@ -120,6 +121,8 @@ def cause_of(error: Exception) -> str:
             text = f"{error}: {error.cause}"
         case RequestValidationError():  # whose own text repeats all that was sent
             text = _told(_invalid_fields(error))
+        case ReaderTooSlow():  # which no problem tells, for its answer has begun
+            text = str(error)
         case _:
             text = str(error) if type(error) in _PROBLEMS else f"{type(error).__name__}: {error}"
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text[:MAX_CAUSE])

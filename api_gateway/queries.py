@@ -63,7 +63,9 @@ def _int32(digits: str) -> int:
 def answerable(number: int) -> int:
     """Lets pass what a service can be asked."""
     if number > INT32_MAX:
-        raise PydanticCustomError("too_large", "is too large to be answered")
+        raise PydanticCustomError(
+            "too_large", "must be at most {most}, and a service may allow less", {"most": INT32_MAX}
+        )
     return number
 
 

@@ -11,6 +11,7 @@ Scope = MutableMapping[str, Any]
 class RequestFacts:
     """Of one request. Whoever has its scope, or a copy as routers hand it on, reaches the same facts."""
 
+    request_id = ""
     facts: dict[str, Any] | None = None
     #: Why the request has no good answer.
     error: Exception | str | None = None
@@ -34,9 +35,17 @@ def note(scope: Scope, **facts: Any) -> None:
 
 
 def note_error(scope: Scope, error: Exception | str) -> None:
-    """Says why the request fails; the line says it, where there is one. Without the layer for it nobody is told."""
-    if _KEY in scope:
+    """Says why the request fails, which its line tells; what is said first stands, for the rest comes of it.
+
+    Nobody is told where no layer has the request, or has it any more.
+    """
+    if _KEY in scope and _of(scope).error is None:
         _of(scope).error = error
+
+
+def request_id_of(scope: Scope) -> str:
+    """Empty where no layer has the request, or has it any more."""
+    return _of(scope).request_id if _KEY in scope else ""
 
 
 def add_fields(scope: Scope, *fields: tuple[bytes, bytes]) -> None:

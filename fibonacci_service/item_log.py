@@ -7,13 +7,13 @@ import structlog
 from fibonacci_service.errors import FibonacciError, WorkerLost
 from fibonacci_service.observations import Computation
 from service_kit.logs import RequestLog
-from service_kit.request_id import accept_request_id
+from service_kit.request_id import accept_request_id, current_request_id
 
 log = structlog.get_logger()
 
 
 class ItemLog:
-    """One line an item, for each has a request id of its own. A refusal is its caller's fault and no failure."""
+    """One line an item, for each may have a request id of its own. A refusal is its caller's fault and no failure."""
 
     def __init__(self, *, request_log: RequestLog) -> None:
         self._request_log = request_log
@@ -24,8 +24,9 @@ class ItemLog:
         # By default no item of a batch has a line, and looking at each would cost as much as computing it.
         if self._request_log.passes_over_quick and not any(map(_has_line, outcomes)):
             return
+        of_the_call = current_request_id.get()
         for n, request_id, outcome in zip(indices, request_ids, outcomes, strict=True):
-            self._log_item(n, accept_request_id(request_id), outcome)
+            self._log_item(n, accept_request_id(request_id or of_the_call), outcome)
 
     def _log_item(self, n: int, request_id: str, outcome: Computation | FibonacciError) -> None:
         facts: dict[str, object]

@@ -80,13 +80,16 @@ def _register_workers(metrics: Metrics, pool: WorkerPool) -> None:
         lambda: backlog.wait_seconds,
     )
     metrics.gauge(
-        "fibonacci_worker_tasks", "Tasks that wait for a worker, or are at work.", lambda: backlog.tasks, ("state",)
+        "fibonacci_worker_tasks",
+        "Tasks that wait for a worker, or are at work. A long number is two where two workers are idle.",
+        lambda: backlog.tasks,
+        ("state",),
     )
     metrics.counter("fibonacci_workers_started", "Worker processes that were started.", lambda: pool.started)
     metrics.counter("fibonacci_workers_lost", "Worker processes that ended by themselves.", lambda: pool.lost)
     metrics.counter(
         "fibonacci_workers_killed",
-        "Worker processes that were ended in the middle of a task, for nobody waited for it any more.",
+        "Worker processes ended in the middle of a task that nobody waited for any more; two where two shared it.",
         lambda: pool.killed,
     )
     if worker_usage.is_told():

@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.metadata import entry_points
 from urllib.parse import unquote, urlsplit
 
 from service_kit.settings import without_password
@@ -70,6 +71,7 @@ def endpoint(environment: Mapping[str, str]) -> str:
     for exporter in _EXPORTERS:
         _check_exporter(environment, exporter)
     _check(environment, "OTEL_RESOURCE_ATTRIBUTES", _are_attributes, "has to be pairs such as a=1,b=2")
+    _check_detectors(environment)
     return environment[name]
 
 
@@ -77,6 +79,17 @@ def _check_endpoint(environment: Mapping[str, str], name: str) -> None:
     if not _URL.fullmatch(environment[name]):
         raise _refusal(environment, name, "is not written like http://localhost:4317, or https://... for TLS")
     _check(environment, name, _has_port, "has a port that is none, which is a number from 1 to 65535")
+
+
+def _check_detectors(environment: Mapping[str, str]) -> None:
+    installed = entry_points(group="opentelemetry_resource_detector").names
+    names = ["*", *sorted(installed)]
+
+    def are_installed(text: str) -> bool:
+        return all(name.strip() in names for name in text.split(",") if name.strip())
+
+    allowed = f"has to be of {', '.join(names)}, with commas between"
+    _check(environment, "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", are_installed, allowed)
 
 
 def _has_port(url: str) -> bool:

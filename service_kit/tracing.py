@@ -26,7 +26,7 @@ async def tracing(service: str) -> AsyncIterator[Tracer | None]:
     if not endpoint:
         yield None
         return
-    _remove_empty(os.environ)
+    _remove_ignored(os.environ)
     try:
         from service_kit.trace_export import SpanExport  # noqa: PLC0415 - it takes 0.2 s and 12 MB
 
@@ -39,10 +39,14 @@ async def tracing(service: str) -> AsyncIterator[Tracer | None]:
         await asyncio.to_thread(export.close, FLUSH_SECONDS)
 
 
-def _remove_empty(environment: MutableMapping[str, str]) -> None:
-    """Has the SDK, which would read some of them, find no empty variables: to OpenTelemetry these are none."""
+def _remove_ignored(environment: MutableMapping[str, str]) -> None:
+    """Has the SDK, which would read some of them, find no empty variables: to OpenTelemetry these are none.
+
+    Nor how to keep its context, for which there is one way, and of any other it writes a traceback.
+    """
     for name in [name for name, value in environment.items() if name.startswith("OTEL_") and not value]:
         del environment[name]
+    environment.pop("OTEL_PYTHON_CONTEXT", None)
 
 
 def check_tracing(environment: Mapping[str, str]) -> str:

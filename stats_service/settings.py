@@ -1,13 +1,20 @@
 """What stats_service can be told."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from service_kit.setting_rules import read_by
 from service_kit.settings import GrpcServiceSettings, Port, without_password
 
-_SQLITE = "sqlite:///"
+_SQLITE, _POSTGRESQL, _MEMORY = "sqlite:///", "postgresql://", "memory:"
+
+
+def _check_database_url(url: str) -> None:
+    if url != _MEMORY and not any(url.startswith(kind) and url != kind for kind in (_SQLITE, _POSTGRESQL)):
+        raise ValueError(f"has to be {_SQLITE}PATH, {_POSTGRESQL}USER:PASSWORD@HOST:PORT/DATABASE or {_MEMORY}")
 
 
 class Settings(GrpcServiceSettings):
@@ -20,11 +27,10 @@ class Settings(GrpcServiceSettings):
 
     listen_port: Port = Field(5002, description="TCP port to listen on; 0 takes a free one and logs which.")
     metrics_port: Port = Field(9102, description="TCP port to serve metrics on; 0 takes a free one and logs which.")
-    database_url: str = Field(
+    database_url: Annotated[str, read_by(_check_database_url)] = Field(
         "sqlite:///data/stats.sqlite3",
         min_length=1,
         max_length=1000,
-        pattern=r"^(memory:|sqlite:///.+|postgresql://.+)$",
         description="Where the account is kept: sqlite:///PATH (sqlite:////PATH from the root), "
         "postgresql://USER:PASSWORD@HOST:PORT/DATABASE (and ?sslmode=require for TLS), or memory:",
     )

@@ -38,8 +38,8 @@ async def answer_to(client: httpx.AsyncClient, request: bytes) -> bytes:
         return await reader.read()
 
 
-def asking_for(n: int) -> bytes:
-    return f"GET /fib?n={n} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode()
+def asking_for(n: int, fields: bytes = b"") -> bytes:
+    return b"GET /fib?n=%d HTTP/1.1\r\nHost: gateway\r\n%b\r\n" % (n, fields)
 
 
 def address(client: httpx.AsyncClient) -> tuple[str, int]:

@@ -17,6 +17,7 @@ from api_gateway.errors import ServiceUnavailable, UpstreamError
 from api_gateway.problems import MAX_CAUSE, cause_of
 from api_gateway.request_facts import RequestFacts
 from service_kit.request_id import current_request_id
+from tests.api_gateway.connections import address, asking_for
 from tests.api_gateway.neighbours import (
     TinyFibonacci,
     TinyStats,
@@ -27,6 +28,8 @@ from tests.api_gateway.neighbours import (
     serving,
     until_ready,
 )
+from tests.api_gateway.streaming_neighbour import MAX_N, StreamingFibonacci, client_before
+from tests.slow_clients import connected_with_a_small_window, seconds_until_broken
 
 Line = MutableMapping[str, Any]
 Lines = list[Line]
@@ -133,6 +136,22 @@ async def test_a_line_without_a_status_says_that_the_client_was_gone(lines: Line
             while not (told := [line for line in of(lines, "http.served") if line["path"] == "/stats/stream"]):
                 await client.get("/livez")
     assert [(line["status"], line["error"]) for line in told] == [(0, "the client closed its connection")]
+
+
+async def test_a_client_that_does_not_read_is_told_as_such_and_by_its_request(lines: Lines) -> None:
+    async with client_before(StreamingFibonacci(), send_timeout_seconds=0.5) as client:
+        async with connected_with_a_small_window(*address(client)) as connection:
+            connection.send(asking_for(MAX_N, b"X-Request-Id: slow-reader\r\n"))
+            await seconds_until_broken([connection])
+        async with asyncio.timeout(20):
+            while not (served := [line for line in of(lines, "http.served") if line["path"] == "/fib"]):
+                await client.get("/livez")
+
+    [refused] = of(lines, "http.refused")
+    assert (refused["reason"], refused["request_id"]) == ("reader_too_slow", "slow-reader")
+    assert [(line["request_id"], line["error"]) for line in served] == [
+        ("slow-reader", "the client did not take its answer in time")
+    ]
 
 
 async def test_no_request_leaves_behind_what_has_to_be_collected() -> None:

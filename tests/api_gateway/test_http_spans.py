@@ -4,9 +4,11 @@ from collections.abc import Sequence
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from api_gateway.errors import ReaderTooSlow
 from api_gateway.http_counts import HttpCounts, RouteTemplates
 from api_gateway.http_spans import MAX_TEXT, RequestSpans
 from api_gateway.middleware import RequestLayer
+from api_gateway.request_facts import note_error
 from api_gateway.security_headers import SecurityHeaders
 from service_kit.logs import RequestLog
 from service_kit.spans import Span
@@ -27,11 +29,14 @@ async def span_of(
     headers: Sequence[tuple[bytes, bytes]] = (),
     client_leaves: bool = False,
     client_leaves_then: bool = False,
+    error: Exception | None = None,
 ) -> Span:
     """The span of one request that is answered so."""
     exported = Exported()
 
-    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if error:
+            note_error(scope, error)
         if client_leaves:
             await receive()
         for answer in answers:
@@ -139,3 +144,9 @@ async def test_a_client_that_leaves_is_no_error_of_ours(answers: list[Message]) 
     span = await span_of(*answers, client_leaves=True)
 
     assert (span.error_type, span.is_error) == ("client_left", False)
+
+
+async def test_a_client_that_did_not_take_its_answer_is_not_told_as_one_that_left() -> None:
+    span = await span_of(START, PIECE, client_leaves=True, error=ReaderTooSlow())
+
+    assert (span.error_type, span.is_error) == ("reader_too_slow", False)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Refused = Callable[[str], Awaitable[httpx.Response]]
 
 ALLOWED = "must be a whole number, 0 or more, in plain digits"
-TOO_LARGE = "is too large to be answered"
+TOO_LARGE = "must be at most 2147483647, and a service may allow less"
 
 NOT_PLAIN = {
     "empty": "",

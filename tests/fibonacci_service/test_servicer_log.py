@@ -107,14 +107,15 @@ async def test_an_item_of_a_batch_that_lost_its_worker_has_a_line(processes: Pro
 
 async def test_each_item_of_a_batch_is_logged_under_its_own_request_id() -> None:
     async with logged(log_requests="all") as (stub, lines):
-        asked = batch(ask(10), ask(-1))
+        asked = batch(ask(10), ask(-1), ask(20))
         asked.items[0].request_id, asked.items[1].request_id = "first", "no good id"
-        await stub.BatchGetFib(asked)
+        await stub.BatchGetFib(asked, metadata=(("x-request-id", "of-the-call"),))
 
-    first, second = of("item.served", lines)
+    first, second, third = of("item.served", lines)
     assert (first["request_id"], first["n"], first["cached"]) == ("first", 10, False)
     assert (second["n"], second["error"]) == (-1, "n must be 0 or more, not -1")
-    assert second["request_id"] not in ("", "no good id")
+    assert second["request_id"] not in ("", "no good id", "of-the-call")
+    assert (third["request_id"], third["n"]) == ("of-the-call", 20)
 
 
 async def test_by_default_an_item_that_was_dear_has_a_line_and_a_refused_one_has_none(

@@ -81,6 +81,8 @@ async def test_what_was_traced_is_sent_on_leaving(monkeypatch: pytest.MonkeyPatc
         ("OTEL_TRACES_EXPORTER", "otlp,console"),
         ("OTEL_SDK_DISABLED", "maybe"),
         *((limit, value) for limit in trace_variables.LIMITS for value in ("abc", "-1", "1.5")),
+        ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "nonsense"),
+        ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "process,nonsense"),
         ("OTEL_TRACES_SAMPLER", "foo"),
         ("OTEL_TRACES_SAMPLER_ARG", "7"),
         ("OTEL_TRACES_SAMPLER_ARG", "half"),
@@ -180,6 +182,8 @@ async def test_empty_variables_are_as_good_as_none(
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0"),
         ("OTEL_TRACES_EXPORTER", "otlp"),
         ("OTEL_SDK_DISABLED", "False"),
+        ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "process, os"),
+        ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "*"),
     ],
 )
 def test_what_makes_sense_is_accepted(name: str, value: str) -> None:

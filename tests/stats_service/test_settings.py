@@ -35,7 +35,9 @@ def bound(settings_type: type[ServiceSettings], name: str, kind: type[Any]) -> A
 
 @pytest.mark.parametrize("url", ["", "stats.sqlite3", "sqlite:///", "sqlite://x", "memory", "mysql://localhost/stats"])
 def test_a_database_of_no_known_kind_is_refused(capsys: pytest.CaptureFixture[str], url: str) -> None:
-    assert f"--database-url='{url}'" in settings_bounds.refused(Settings, capsys, "--database-url", url)
+    line = settings_bounds.refused(Settings, capsys, "--database-url", url)
+    assert f"--database-url='{url}'" in line
+    assert "has to be sqlite:///PATH, postgresql://" in line or not url
 
 
 def test_an_empty_database_url_does_not_mean_the_file_of_the_default(

@@ -36,6 +36,7 @@ def loaded(service: str, settings: dict[str, str]) -> set[str]:
     }
     arguments = [sys.executable, "-m", "tests.system.loaded_modules", service]
     finished = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    assert "Traceback" not in finished.stderr
     [modules] = (line.split()[1:] for line in finished.stdout.splitlines() if line.startswith("loaded "))
     return set(modules)
 
@@ -51,17 +52,21 @@ def test_a_running_service_with_a_collector_has_loaded_it(service: str) -> None:
         assert loaded(service, collector.settings).issuperset(("opentelemetry.sdk.trace", "service_kit.trace_export"))
 
 
+#: What a cluster may say for all pods, and means nothing here.
+IGNORED = {"OTEL_PROPAGATORS": "b3,tracecontext", "OTEL_PYTHON_CONTEXT": "gevent_context"}
+
+
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("is_on", [False, True], ids=["off", "on"])
-def test_the_propagators_that_a_cluster_names_for_all_pods_are_ignored(service: str, *, is_on: bool) -> None:
+def test_what_a_cluster_says_of_contexts_for_all_pods_is_ignored(service: str, *, is_on: bool) -> None:
     with Collector() as collector:
-        modules = loaded(service, {"OTEL_PROPAGATORS": "b3,tracecontext", **(collector.settings if is_on else {})})
+        modules = loaded(service, {**IGNORED, **(collector.settings if is_on else {})})
 
     assert ("service_kit.trace_export" in modules) is is_on
 
 
-def test_a_tool_that_loads_the_gateway_ignores_them_too() -> None:
-    environment = {"PATH": os.environ["PATH"], "OTEL_PROPAGATORS": "b3"}
+def test_a_tool_that_loads_the_gateway_ignores_it_too() -> None:
+    environment = {"PATH": os.environ["PATH"], **IGNORED}
     arguments = [sys.executable, "-m", "api_gateway.openapi"]
     finished = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
 

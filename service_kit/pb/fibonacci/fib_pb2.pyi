@@ -120,7 +120,7 @@ class BatchGetFibItem(_message.Message):
     REQUEST_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Names the request in the service's log; at most 64 of A-Z a-z 0-9 . _ -"""
+    """Names the request in the service's log, where it is not to have the id of the call; at most 64 of A-Z a-z 0-9 . _ -"""
     @_builtins.property
     def request(self) -> Global___FibonacciRequest: ...
     def __init__(

@@ -11,7 +11,7 @@ from tests.api_gateway.account import account_of
 from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
 
 WHOLE_NUMBER = "must be a whole number, 0 or more"
-TOO_LARGE = "is too large to be answered"
+TOO_LARGE = "must be at most 2147483647, and a service may allow less"
 WHOLE_NUMBERS = "must be a JSON list of whole numbers, 0 or more"
 BODY_TOO_LONG = "body must have at most 65536 bytes"
 #: Of these, a thousand are just predicted to stay within 1 MiB, and a thousand are not.

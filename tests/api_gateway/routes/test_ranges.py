@@ -93,7 +93,11 @@ async def test_a_count_out_of_bounds_is_refused(lasting_client: httpx.AsyncClien
 async def test_a_count_beyond_whatever_a_service_allows_is_too_large(
     lasting_client: httpx.AsyncClient, count: str
 ) -> None:
-    assert_refused(await lasting_client.get(f"/fib/range?count={count}"), "count", "is too large to be answered")
+    assert_refused(
+        await lasting_client.get(f"/fib/range?count={count}"),
+        "count",
+        "must be at most 2147483647, and a service may allow less",
+    )
 
 
 @pytest.mark.asyncio(loop_scope="module")
