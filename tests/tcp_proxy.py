@@ -68,13 +68,16 @@ class TcpProxy:
 
     async def stop(self) -> None:
         self._stopped = True
-        if self._listener is not None:
-            self._listener.close()
+        for listening in self._listener.sockets if self._listener else ():
+            asyncio.get_running_loop().remove_reader(listening)
         self.cut()
-        for _ in range(ACCEPTING_TURNS):  # a task that begins only as the loop is closed would leave its socket open
+        # A connection that is accepted and has no task yet when the listener is closed would stay open.
+        for _ in range(ACCEPTING_TURNS):
             await asyncio.sleep(0)
         while self._relays:
             await asyncio.gather(*self._relays, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
