@@ -186,12 +186,11 @@ class SqlStore:
         """Folds what is beyond the bound, but no more than a batch may bring; returns how many that was."""
         async with self._writing() as connection:
             await self._lock(connection, tables.numbers)
-            self.numbers = self._rows_at_most = await count_numbers(connection)
-            excess = min(self._rows_at_most - self._bounds.max_numbers, FOLDED_AT_ONCE)
-            if excess <= 0:
-                return 0
-            await self._fold_least_used(connection, excess)
-            self.numbers = self._rows_at_most - excess
+            rows = await count_numbers(connection)
+            excess = max(0, min(rows - self._bounds.max_numbers, FOLDED_AT_ONCE))
+            if excess:
+                await self._fold_least_used(connection, excess)
+        self.numbers = self._rows_at_most = rows - excess
         self.folded += excess
         return excess
 

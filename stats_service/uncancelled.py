@@ -1,6 +1,7 @@
 """Work that must not be left in the middle."""
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
@@ -10,7 +11,7 @@ T = TypeVar("T")
 
 
 def uncancelled(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Runs to its end before a cancellation is let through.
+    """Runs to its end before a cancellation is let through, however often it comes.
 
     A call is cancelled whenever its client goes away. A transaction that is left in the middle of a statement loses
     its connection, and in SQLite that one keeps the only lock for writing until the garbage collector finds it.
@@ -22,9 +23,9 @@ def uncancelled(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corout
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await asyncio.wait([task])
-            if not task.cancelled():
-                task.exception()  # nobody is left to hear of it, and asyncio would say so
+            while not task.done():
+                with contextlib.suppress(asyncio.CancelledError):  # that of one who cancels again, as a drain does
+                    await asyncio.wait([task])
             raise
 
     return call

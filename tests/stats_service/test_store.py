@@ -32,6 +32,7 @@ from tests.stats_service.conftest import OpenStore
 async def test_a_new_store_is_empty(store: StatsStore) -> None:
     assert await page(store) == Page(Totals(Measures(), 0, Measures(), {}), [], more=False)
     assert await store.minutes() == []
+    assert (store.folded, store.failures) == (0, 0)
 
 
 async def test_a_batch_is_applied_whole(store: StatsStore) -> None:

@@ -11,6 +11,7 @@ import pytest
 from stats_service import store_postgresql
 from stats_service.batch import Batch
 from stats_service.errors import StoreUnavailable
+from stats_service.queries import measured
 from stats_service.records import OperationRecord
 from stats_service.store import Bounds, StatsStore
 from tests.postgres import Postgres
@@ -84,6 +85,22 @@ async def test_two_replicas_give_one_truth_and_count_what_both_were_sent_once(ur
         assert await counts(one) == await counts(expected)
         assert await page(one) == await page(other) == await page(expected)
         assert await one.minutes() == await other.minutes() == await expected.minutes()
+
+
+async def test_a_page_is_of_one_moment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(url) as store, opened(url) as other:
+        await store.record(batch(1, answers(10)))
+
+        async def measured_after_a_record(connection: Any, rows: Any) -> Any:
+            await other.record(batch(2, answers(10), answers(20)))
+            return await measured(connection, rows)
+
+        monkeypatch.setattr("stats_service.store_sql.measured", measured_after_a_record)
+        told = await page(store)
+
+        assert [number.n for number in told.numbers] == [10]
+        assert (told.totals.numbers, told.totals.all.count) == (1, 1)
+        assert sum(told.numbers[0].measures.histogram.values()) == 1
 
 
 async def test_a_repeat_through_the_other_replica_is_a_duplicate(url: str) -> None:

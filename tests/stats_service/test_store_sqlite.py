@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,27 @@ def record_between_the_statements_of(store: SqlStore, path: Path) -> None:
             with connected(path) as writer:
                 writer.execute("UPDATE totals SET count = count + 1")
                 writer.execute("UPDATE numbers SET count = count + 1")
+
+
+async def test_nobody_writes_between_the_statements_of_a_fold(path: Path) -> None:
+    kept_out: list[str] = []
+
+    async with opened(path, max_numbers=1) as store:
+        await store.record(batch(1, TEN, answers(20)))
+
+        @event.listens_for(store._writes.sync_engine, "after_cursor_execute")
+        def write(_connection: Any, _cursor: Any, statement: str, *_facts: object) -> None:
+            if statement.startswith("SELECT count"):
+                with (
+                    closing(sqlite3.connect(path, timeout=0)) as other,
+                    pytest.raises(sqlite3.OperationalError) as told,
+                ):
+                    other.execute("UPDATE numbers SET count = count + 1")
+                kept_out.append(str(told.value))
+
+        assert (await store.tidy()).folded == 1
+
+    assert set(kept_out) == {"database is locked"}
 
 
 async def test_a_batch_is_applied_also_where_nothing_can_be_folded(path: Path) -> None:
