@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -26,11 +27,10 @@ import asyncio
 from fibonacci_service.child_process import start_child
 asyncio.run(start_child("cat", buffer_bytes=1))
 """
-#: Writes until nothing was taken for a second.
-TOO_MUCH = """
-import os, select
-os.set_blocking(1, False)
-while select.select([], [1], [], 1)[1]:
+#: Writes as much as is taken.
+ENDLESS = """
+import os
+while True:
     os.write(1, bytes(1 << 16))
 """
 
@@ -62,8 +62,15 @@ async def test_what_a_child_wrote_before_its_end_is_read_after_it() -> None:
 
 
 async def test_a_child_has_to_wait_when_its_buffer_is_full() -> None:
-    child = await start_child(sys.executable, "-c", TOO_MUCH, buffer_bytes=1 << 20)
-    assert await child.wait() == 0
+    child = await start_child(sys.executable, "-c", ENDLESS, buffer_bytes=1 << 20)
+    connection = cast("asyncio.Transport", child.writer.transport)
+    async with asyncio.timeout(30):
+        while connection.is_reading():  # noqa: ASYNC110 - nothing tells when it stops
+            await asyncio.sleep(0.01)
+
+    child.kill()
+    await child.wait()
+
     assert 1 << 20 < len(await child.reader.read()) < 4 << 20
 
 
