@@ -118,7 +118,12 @@ def create_app(*, fibonacci: FibonacciClient, stats: StatsClient, metrics: Metri
 
 def fibonacci_client(settings: Settings, channel: grpc.aio.Channel, tracer: Tracer | None = None) -> FibonacciClient:
     stub = FibonacciStub(channel)
-    caller = Caller(service="fibonacci_service", channel=channel, deadline_seconds=settings.deadline_seconds)
+    caller = Caller(
+        service="fibonacci_service",
+        target=settings.fibonacci_target,
+        channel=channel,
+        deadline_seconds=settings.deadline_seconds,
+    )
     exchanges = [Exchange(stub=stub) for _ in range(EXCHANGES)]
     return FibonacciClient(
         stub=stub,
@@ -129,5 +134,10 @@ def fibonacci_client(settings: Settings, channel: grpc.aio.Channel, tracer: Trac
 
 
 def stats_client(settings: Settings, channel: grpc.aio.Channel) -> StatsClient:
-    caller = Caller(service="stats_service", channel=channel, deadline_seconds=settings.deadline_seconds)
+    caller = Caller(
+        service="stats_service",
+        target=settings.stats_target,
+        channel=channel,
+        deadline_seconds=settings.deadline_seconds,
+    )
     return StatsClient(stub=StatsStub(channel), caller=caller, max_streams=settings.max_streams)

@@ -15,7 +15,7 @@ from api_gateway.http_counts import HttpCounts, Reason
 from api_gateway.http_spans import refused_span
 from api_gateway.outer_fields import with_outer_fields
 from api_gateway.problems import problem
-from api_gateway.request_facts import Scope, note_error, request_id_of
+from api_gateway.request_facts import Scope, answered_in_place, note_error, request_id_of
 from api_gateway.response_cycle import ResponseCycle
 from service_kit.connections import break_off
 from service_kit.request_id import current_request_id, new_request_id
@@ -236,10 +236,11 @@ class BoundedProtocol(HttpToolsProtocol):
         contextvars.copy_context().run(self._refuse_as_a_request, refusal)
 
     def _refuse_as_a_request(self, refusal: _Refusal) -> None:
-        current_request_id.set(new_request_id())
+        own = "" if self.cycle is None or self._in_head() else request_id_of(cast("Scope", self.cycle.scope))
+        current_request_id.set(own or new_request_id())
         with self._span(refusal):
             self.counts.refused.count(refusal.reason, client=self._address)
-        if not self._give_up_request():
+        if not self._give_up_request(refusal):
             self.cycle.keep_alive = False
             self._awaited_since = None
             return
@@ -248,13 +249,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[refusal.status], b"".join(lines), bytes(response.body)))
         self.transport.close()
 
-    def _give_up_request(self) -> bool:
+    def _give_up_request(self, refusal: _Refusal) -> bool:
         """Whether nothing has to go out before a refusal. One whose body is arriving is taken from its layers."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return True
         if cycle is not self._answering or not cycle.more_body or cycle.response_started:
             return False
+        answered_in_place(cast("Scope", cycle.scope), refusal.status, refusal.detail)
         cycle.disconnected = True
         cycle.message_event.set()
         return True

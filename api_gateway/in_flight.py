@@ -2,6 +2,7 @@
 
 import contextvars
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -9,7 +10,7 @@ from api_gateway.http_counts import HttpCounts
 from api_gateway.middleware import PROBED
 from api_gateway.outer_fields import with_outer_fields
 from api_gateway.problems import problem
-from service_kit.request_id import current_request_id, new_request_id
+from service_kit.request_id import HEADER, accept_request_id, current_request_id
 
 
 class InFlightLayer:
@@ -31,11 +32,10 @@ class InFlightLayer:
             self._counts.in_flight -= 1
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._counts.refused.count("in_flight")
-        response = contextvars.copy_context().run(_problem, self._max_requests)
+        response = contextvars.copy_context().run(self._refusal, scope)
         await response(scope, receive, send)
 
-
-def _problem(max_requests: int) -> Response:
-    current_request_id.set(new_request_id())
-    return with_outer_fields(problem(503, f"{max_requests} requests are in flight, as many as may be"))
+    def _refusal(self, scope: Scope) -> Response:
+        current_request_id.set(accept_request_id(Headers(scope=scope).get(HEADER, "")))
+        self._counts.refused.count("in_flight", client=scope["client"][0] if scope.get("client") else "")
+        return with_outer_fields(problem(503, f"{self._max_requests} requests are in flight, as many as may be"))

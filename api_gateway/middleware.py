@@ -156,7 +156,7 @@ class _Exchange(RequestFacts):
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.status = self.status or message["status"]  # unless the connection has answered itself
             message["headers"] = [*message.get("headers", ()), *self.fields]
             if self._draining.is_set():
                 message["headers"].append(_CLOSE)

@@ -12,6 +12,7 @@ class RequestFacts:
     """Of one request. Whoever has its scope, or a copy as routers hand it on, reaches the same facts."""
 
     request_id = ""
+    status = 0
     facts: dict[str, Any] | None = None
     #: Why the request has no good answer.
     error: Exception | str | None = None
@@ -41,6 +42,13 @@ def note_error(scope: Scope, error: Exception | str) -> None:
     """
     if _KEY in scope and _of(scope).error is None:
         _of(scope).error = error
+
+
+def answered_in_place(scope: Scope, status: int, why: str) -> None:
+    """Says that the connection itself has answered; what the layers answer now, nobody gets."""
+    if _KEY in scope:
+        _of(scope).status = status
+        note_error(scope, why)
 
 
 def request_id_of(scope: Scope) -> str:

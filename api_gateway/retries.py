@@ -33,8 +33,10 @@ class Caller:
     The log tells once that there is no connection to it, and once that it answers again.
     """
 
-    def __init__(self, *, service: str, channel: grpc.aio.Channel, deadline_seconds: float) -> None:
+    def __init__(self, *, service: str, channel: grpc.aio.Channel, deadline_seconds: float, target: str = "") -> None:
+        """`target` is where the channel leads, for the log."""
         self.service = service
+        self._target = target
         self._channel = channel
         self.deadline_seconds = deadline_seconds
         self._budget = RetryBudget()
@@ -145,7 +147,7 @@ class Caller:
     def _tell_unreachable(self) -> None:
         if not self._unreachable:
             self._unreachable = True
-            log.warning("callee.unreachable", callee=self.service)
+            log.warning("callee.unreachable", callee=self.service, target=self._target)
 
     def _state(self) -> grpc.ChannelConnectivity:
         return self._channel.get_state(try_to_connect=True)

@@ -52,6 +52,7 @@ def _open_secure(target: str, options: Options, tls: CallTls) -> grpc.aio.Channe
     return ReloadedChannel(
         lambda: _connecting(grpc.aio.secure_channel(target, channel_credentials(tls.certificates.pem), options)),
         tls.certificates,
+        target=target,
     )
 
 

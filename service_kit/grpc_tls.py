@@ -52,8 +52,12 @@ class ReloadedChannel(grpc.aio.Channel):
     The new one takes over once it has a connection. Until then, and for calls in flight, the old one stays.
     """
 
-    def __init__(self, connect: Callable[[], grpc.aio.Channel], certificates: Certificates) -> None:
+    def __init__(
+        self, connect: Callable[[], grpc.aio.Channel], certificates: Certificates, *, target: str = ""
+    ) -> None:
+        """`target` is where it leads, for the log."""
         self._connect = connect
+        self._target = target
         self._current = connect()
         self._open = {self._current}
         self._methods: list[_Method] = []
@@ -123,7 +127,7 @@ class ReloadedChannel(grpc.aio.Channel):
 
     async def _replace(self, new: grpc.aio.Channel) -> None:
         try:
-            await _connected(new)
+            await self._connected(new)
         except asyncio.CancelledError:
             await new.close()
             raise
@@ -133,10 +137,19 @@ class ReloadedChannel(grpc.aio.Channel):
             method.go_by(new)
         self._replaced.set()
         self._replaced = asyncio.Event()
-        log.info("channel.replaced")
+        log.info("channel.replaced", target=self._target)
         task = asyncio.create_task(self._retire(old))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+    async def _connected(self, channel: grpc.aio.Channel) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await channel.channel_ready()
+        except TimeoutError:
+            why = "no connection over the new certificate; the old one stays in use"
+            log.warning("channel.not_replaced", target=self._target, error=why)
+            await channel.channel_ready()
 
     async def _retire(self, old: grpc.aio.Channel) -> None:
         await old.close(RETIRE_SECONDS)
@@ -155,12 +168,3 @@ class _Method:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         return self._call(*arguments, **options)
-
-
-async def _connected(channel: grpc.aio.Channel) -> None:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await channel.channel_ready()
-    except TimeoutError:
-        log.warning("channel.not_replaced", error="no connection over the new certificate; the old one stays in use")
-        await channel.channel_ready()

@@ -14,7 +14,8 @@ from tests.slow_clients import PATIENCE_SECONDS
 HEAD = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n"
 #: A body that announces more than comes.
 UNFINISHED_BATCH = (
-    b"POST /fib/batch HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n[1"
+    b"POST /fib/batch HTTP/1.1\r\nHost: gateway\r\nX-Request-ID: of-the-client\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n[1"
 )
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

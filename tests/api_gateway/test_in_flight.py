@@ -40,8 +40,8 @@ async def test_what_comes_beyond_the_bound_is_refused_at_once_and_the_rest_is_an
     assert told.headers["x-request-id"] == told.json()["request_id"]
     assert told.json()["detail"] == f"{CALLS} requests are in flight, as many as may be"
     assert len({response.headers["x-request-id"] for response in refused}) == len(refused)
-    reasons = [line["reason"] for line in lines if line["event"] == "http.refused"]
-    assert reasons.count("in_flight") == 1
+    refusals_told = [(line["reason"], line["client"]) for line in lines if line["event"] == "http.refused"]
+    assert refusals_told.count(("in_flight", "127.0.0.1")) == 1
     assert 503 not in [line.get("status") for line in lines]
 
 
@@ -57,3 +57,16 @@ async def test_a_client_that_goes_away_leaves_its_place() -> None:
         async with asyncio.timeout(20):
             while (await ask(client, 5002)).status_code != 200:
                 pass
+
+
+async def test_a_refusal_has_the_id_that_its_client_gave_the_request() -> None:
+    gate = Gate()
+    async with gateway_to(TinyFibonacci(gate), max_in_flight=1) as client:
+        await until_ready(client)
+        waiting = asyncio.create_task(ask(client, 5000))
+        await gate.holds(1)
+        refused = await client.get("/fib?n=5001", headers={"X-Request-ID": "of-the-client"})
+        gate.open()
+        await waiting
+
+    assert (refused.status_code, refused.headers["x-request-id"]) == (503, "of-the-client")

@@ -14,6 +14,7 @@ from service_kit import refusals
 from tests.api_gateway.connections import HEAD, UNFINISHED_BATCH, address, answer_to, asking_for, connected, problem_in
 from tests.api_gateway.neighbours import TinyFibonacci, gateway_to
 from tests.api_gateway.streaming_neighbour import MAX_N, StreamingFibonacci, client_before, digits_of
+from tests.scrapes import scraper_of
 from tests.slow_clients import (
     PATIENCE_SECONDS,
     connected_with_a_small_window,
@@ -21,6 +22,7 @@ from tests.slow_clients import (
     seconds_until_broken,
 )
 
+DURATION_COUNT = "http_server_request_duration_seconds_count"
 #: Its answer leaves in one piece, of just under 1 MiB.
 UNARY_N = 5_000_000
 ANSWERS = 2
@@ -87,8 +89,12 @@ async def test_a_request_that_stops_in_the_middle_gets_a_408(hasty_client: httpx
 async def test_a_body_that_does_not_come_gets_a_408(hasty_client: httpx.AsyncClient) -> None:
     with capture_logs() as lines:
         answer = await answer_to(hasty_client, UNFINISHED_BATCH)
+        told = await scraper_of(hasty_client)()
 
     assert problem_in(answer) == (408, "The request did not arrive in time.")
+    assert b"x-request-id: of-the-client\r\n" in answer
+    assert told.value(DURATION_COUNT, http_route="/fib/batch", http_response_status_code="408") == 1
+    assert told.value(DURATION_COUNT, http_route="/fib/batch") == 1
     assert [line["reason"] for line in lines if line["event"] == "http.refused"] == ["request_too_slow"]
     assert "http.crashed" not in [line["event"] for line in lines]
 

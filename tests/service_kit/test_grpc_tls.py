@@ -140,6 +140,8 @@ async def test_a_channel_whose_new_certificate_is_not_believed_keeps_the_old_one
             assert await ask(client, 21) == 42
             shown.replace_by(Authority(tmp_path).issue("caller"))
             await logged(lines, "channel.not_replaced")
+            [told] = [line for line in lines if line["event"] == "channel.not_replaced"]
+            assert told["target"].endswith(f":{client.port}")
             assert await client.ask(22, timeout=30) == 44
             shown.replace_by(good)
             await logged(lines, "channel.replaced")

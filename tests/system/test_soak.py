@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import pytest
 
-from bench.resources import child_pids
 from deploy.local.processes import ServiceProcess, System
 from service_kit.metrics import PATH
 from tests.scrapes import Scrape
@@ -60,9 +59,12 @@ def scraped(system: System, service: ServiceProcess) -> Scrape:
 
 
 def at_rest(system: System) -> dict[str, Held]:
-    """What each process holds once its clients are gone and its records sent."""
+    """What each process holds once its clients are gone, its records sent, and its workers ended."""
     for service in system.services:
         assert service.process.poll() is None, (service.program, service.process.poll(), service.lines[-10:])
+    for pid in workers_of(system.fibonacci):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not workers_of(system.fibonacci))
     wait_until(lambda: scraped(system, system.gateway).value("http_server_connections") == 1)  # that of the scrape
     wait_until(lambda: scraped(system, system.fibonacci).value("fibonacci_records_pending") == 0)
     return {service.program: held(system, service) for service in system.services}
@@ -71,7 +73,7 @@ def at_rest(system: System) -> dict[str, Held]:
 def held(system: System, service: ServiceProcess) -> Held:
     scrape = scraped(system, service)
     return Held(
-        byte_count=sum(map(own_bytes, (service.pid, *child_pids(service.pid)))),
+        byte_count=own_bytes(service.pid),
         descriptors=descriptor_count(service.pid),
         threads=thread_count(service.pid),
         tasks=int(scrape.value("event_loop_tasks")),
