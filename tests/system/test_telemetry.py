@@ -89,8 +89,11 @@ def test_a_computation_that_finds_the_workers_busy(watched: tuple[System, Collec
     system, collector = watched
     with ThreadPoolExecutor() as threads:
         answer = threads.submit(get, system, f"/fib?n={LONG_N - 1}", 0xC1)
-        wait_until_computing(system.fibonacci, seconds=0.1)
+        for worker in (workers := wait_until_computing(system.fibonacci, seconds=0.1)):
+            os.kill(worker, signal.SIGSTOP)  # they are not to be done before the other has come
         refused = get(system, "/fib?n=300000", 0xC2)
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
         assert answer.result().status_code == 200
 
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
