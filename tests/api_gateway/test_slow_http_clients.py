@@ -89,12 +89,13 @@ async def test_a_request_that_stops_in_the_middle_gets_a_408(hasty_client: httpx
 async def test_a_body_that_does_not_come_gets_a_408(hasty_client: httpx.AsyncClient) -> None:
     with capture_logs() as lines:
         answer = await answer_to(hasty_client, UNFINISHED_BATCH)
-        told = await scraper_of(hasty_client)()
+        told = await scraper_of(hasty_client).until(DURATION_COUNT, 1, http_route="/fib/batch")
+    [served] = [line for line in lines if line["event"] == "http.served" and line["path"] == "/fib/batch"]
 
     assert problem_in(answer) == (408, "The request did not arrive in time.")
+    assert (served["status"], served["error"]) == problem_in(answer)
     assert b"x-request-id: of-the-client\r\n" in answer
     assert told.value(DURATION_COUNT, http_route="/fib/batch", http_response_status_code="408") == 1
-    assert told.value(DURATION_COUNT, http_route="/fib/batch") == 1
     assert [line["reason"] for line in lines if line["event"] == "http.refused"] == ["request_too_slow"]
     assert "http.crashed" not in [line["event"] for line in lines]
 
