@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -45,12 +47,19 @@ async def test_what_comes_beyond_the_bound_is_refused_at_once_and_the_rest_is_an
     assert 503 not in [line.get("status") for line in lines]
 
 
-async def test_a_client_that_goes_away_leaves_its_place() -> None:
-    gate = Gate()
+@asynccontextmanager
+async def full(gate: Gate) -> AsyncIterator[tuple[httpx.AsyncClient, "asyncio.Task[httpx.Response]"]]:
+    """A client of a gateway that has as much in flight as may be, and the request that is."""
     async with gateway_to(TinyFibonacci(gate), max_in_flight=1) as client:
         await until_ready(client)
-        gone = asyncio.create_task(ask(client, 5000))
+        admitted = asyncio.create_task(ask(client, 5000))
         await gate.holds(1)
+        yield client, admitted
+
+
+async def test_a_client_that_goes_away_leaves_its_place() -> None:
+    gate = Gate()
+    async with full(gate) as (client, gone):
         assert (await ask(client, 5001)).status_code == 503
         gone.cancel()
         gate.open()
@@ -61,12 +70,9 @@ async def test_a_client_that_goes_away_leaves_its_place() -> None:
 
 async def test_a_refusal_has_the_id_that_its_client_gave_the_request() -> None:
     gate = Gate()
-    async with gateway_to(TinyFibonacci(gate), max_in_flight=1) as client:
-        await until_ready(client)
-        waiting = asyncio.create_task(ask(client, 5000))
-        await gate.holds(1)
+    async with full(gate) as (client, admitted):
         refused = await client.get("/fib?n=5001", headers={"X-Request-ID": "of-the-client"})
         gate.open()
-        await waiting
+        await admitted
 
     assert (refused.status_code, refused.headers["x-request-id"]) == (503, "of-the-client")
