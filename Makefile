@@ -24,8 +24,8 @@ certs: .venv/.development ## Make certificates for development in certs/, and ce
 test: .venv/.development ## Unit, contract and one pass over the real processes
 	$(PY) -m pytest -m "not slow"
 
-test-all: .venv/.development ## Everything: also faults, fuzz, load, containers
-	$(PY) -m pytest
+test-all: test ## Everything: also faults, fuzz, load, containers
+	$(PY) -m pytest -m slow
 
 check: .venv/.development .cache/googleapis ## Formatting, lint, types, layers, contracts
 	$(BIN)/ruff format --check .
