@@ -123,7 +123,7 @@ async def test_an_abort_closes_the_connection_without_a_byte(log_entries: LogEnt
 
 
 async def test_a_fault_is_in_the_line_of_its_request_whatever_the_policy(log_entries: LogEntries) -> None:
-    delay = {"fault_delay_probability": 1, "fault_delay_seconds": 0.01}
+    delay = {"fault_delay_probability": 1, "fault_delay_seconds": 0.2}
     async with gateway_to(TinyFibonacci(), **delay) as client:
         assert (await client.get("/fib?n=10")).status_code == 200
     async with gateway_to(TinyFibonacci(), **delay, fault_error_probability=1, fault_error_status=404) as client:
@@ -131,7 +131,7 @@ async def test_a_fault_is_in_the_line_of_its_request_whatever_the_policy(log_ent
 
     lines = served_lines(log_entries)
     assert [(line["status"], line["fault"]) for line in lines] == [(200, "delay"), (404, "delay+error")]
-    assert all(line["duration_ms"] >= 10 for line in lines)
+    assert all(line["duration_ms"] >= 100 for line in lines)  # a timer begins at the loop's last look at the clock
 
 
 async def test_health_is_spared() -> None:
