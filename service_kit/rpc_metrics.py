@@ -16,7 +16,7 @@ def register_rpc(
     """`shed` are the service's own refusals in an overload; the kind of each is what its log says was `refused`."""
     metrics.histogram(
         "rpc_server_call_duration_seconds",
-        "How long calls with one answer took.",
+        "How long calls with one answer took. CANCELLED is one whose caller left before its time was up.",
         interceptor.call_durations,
         _BY_CODE,
     )

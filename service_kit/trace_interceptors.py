@@ -94,12 +94,11 @@ class ServerTraces(grpc.aio.ServerInterceptor):
         span = self._tracer.begin(name, "server", parent=_offered(context))
         # Each call has a task of its own, so nothing needs to be set back.
         current_span.set(span)
-        code = grpc.StatusCode.CANCELLED
         try:
             yield
-            code = context.code() or grpc.StatusCode.OK  # None where nothing was set
         finally:
             span.describe = _described(noted())
+            code = context.code() or grpc.StatusCode.OK  # None where nothing was set
             describe_rpc(span, name, code, str(context.details() or ""))
             span.end()
 
