@@ -14,13 +14,15 @@ _ROUND_ROBIN: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
 _LEAVE_OUT_NOT_SERVING: dict[str, object] = {"healthCheckConfig": {"serviceName": ""}}
 
 #: By default a channel waits up to 120 s between two attempts to connect; after a restart of one
-#: second it then first answers at 2.5 s. gRPC's transparent retries stay on: they save the calls
-#: that race a GOAWAY. A name is looked up again after a second, not after thirty, for a container that comes back may
-#: have another address. Channels of one process would share their connections and with them the pause before the next
-#: attempt: one opened to a server that has just come back would begin in the pause of one that missed it.
+#: second it then first answers at 2.5 s. The least pause is none, in spite of its name: it is how long an attempt may
+#: take until the server has said its first word, TLS included; an address that swallows packets holds one up for as
+#: long. gRPC's transparent retries stay on: they save the calls that race a GOAWAY. A name is looked up again after a
+#: second, not after thirty, for a container that comes back may have another address. Channels of one process would
+#: share their connections and with them the pause before the next attempt: one opened to a server that has just come
+#: back would begin in the pause of one that missed it.
 _OPTIONS: Options = (
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2000),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ("grpc.service_config_disable_resolution", 1),

@@ -48,6 +48,10 @@ class TcpProxy:
         self._replies_pass.clear()
         await self._held.wait()
 
+    def let_replies_pass(self) -> None:
+        """Passes on what was held back, and what follows."""
+        self._replies_pass.set()
+
     def fall_silent(self) -> None:
         """Passes on nothing any more until `cut`, and closes nothing: as a machine that lost its power or its cable."""
         self._requests_pass.clear()

@@ -11,6 +11,7 @@ from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci.fib_pb2 import FibonacciRequest
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from tests.service_kit.small_service import Answer, SmallClient, client_of, double, listening
+from tests.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
     from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciAsyncStub
@@ -64,6 +65,22 @@ async def test_a_new_channel_does_not_wait_out_the_pause_of_another_to_the_same_
                 await left_without.channel.wait_for_state_change(left_without.channel.get_state())
             async with listening(double, listen_port=port), client_of(port) as new:
                 assert await new.ask(21) == 42
+
+
+async def test_a_connection_that_takes_its_time_is_made_at_the_first_attempt() -> None:
+    async with listening(double) as port:
+        proxy = TcpProxy(upstream_host="127.0.0.1", upstream_port=port)
+        await proxy.start()
+        held = asyncio.create_task(proxy.hold_replies())
+        await asyncio.sleep(0)  # until it holds them
+        async with client_of(proxy.port) as client:
+            await held
+            await asyncio.sleep(0.7)  # as long as a handshake over a bad line
+            proxy.let_replies_pass()
+            assert await ask(client, 21) == 42
+        await proxy.stop()
+
+    assert proxy.accepted == 1
 
 
 async def test_it_spreads_the_calls_over_every_address_of_the_target() -> None:
