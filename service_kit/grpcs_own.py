@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from service_kit.deadlines import code_of_broken_off
+from service_kit.cancellation import code_of_cancelled
 from service_kit.malformed import decoded_or_none, refuse_malformed
 from service_kit.metrics import Histograms
 from service_kit.rpc_handlers import wrapped, written
@@ -47,11 +47,11 @@ def _around(method: str, durations: Histograms) -> Callable[[Any], Any]:
 @contextlib.contextmanager
 def _timed(method: str, context: Context, durations: Histograms) -> Iterator[None]:
     started = time.perf_counter()
-    ended = False
+    unset = None
     try:
         yield
-        ended = True
+        unset = grpc.StatusCode.OK
     finally:
         seconds = time.perf_counter() - started
-        otherwise = grpc.StatusCode.OK if ended else code_of_broken_off(context, seconds)
-        durations.observe((method[1:], (context.code() or otherwise).name), seconds)
+        code = context.code() or unset or code_of_cancelled(context, seconds)
+        durations.observe((method[1:], code.name), seconds)

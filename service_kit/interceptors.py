@@ -14,7 +14,7 @@ import structlog
 from grpc_status.rpc_status import to_status
 
 from service_kit.admission import Admission, Overloaded
-from service_kit.deadlines import code_of_broken_off
+from service_kit.cancellation import code_of_cancelled
 from service_kit.drain import Drain
 from service_kit.errors import ServiceError
 from service_kit.grpcs_own import counted
@@ -185,7 +185,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         finally:
             seconds = time.perf_counter() - started
             if code is None:
-                code = code_of_broken_off(context, seconds)
+                code = code_of_cancelled(context, seconds)
                 context.set_code(code)  # for the span around this
             durations.observe((method[1:], code.name), seconds)
             self._log(method, code, seconds, facts, lasting=lasting)

@@ -1,4 +1,4 @@
-"""How a call ended that was broken off, of which gRPC tells a server only that it was."""
+"""Why a call was cancelled, of which gRPC tells a server only that it was."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUNDED_UP = 0.01
 EARLY_SECONDS = 0.01
 
 
-def code_of_broken_off(context: Context, lasted_seconds: float) -> grpc.StatusCode:
+def code_of_cancelled(context: Context, lasted_seconds: float) -> grpc.StatusCode:
     """DEADLINE_EXCEEDED where the caller's time was up; else CANCELLED, for the caller left."""
     remaining = context.time_remaining()
     if remaining is not None and remaining <= EARLY_SECONDS + ROUNDED_UP * (lasted_seconds + remaining):
