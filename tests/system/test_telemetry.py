@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -16,19 +17,21 @@ from tests.otlp import Collector, Received
 from tests.scrapes import Scrape
 from tests.slow_clients import seconds_of_sending_slowly
 from tests.system.traced import GATEWAY, answering, calling, traced
-from tests.system.workers import wait_until, wait_until_computing
+from tests.system.workers import stopped_worker, wait_until
 
 #: One worker, and nobody waits for it.
 SETTINGS = {
     "FIBONACCI_WORKERS": 1,
     "FIBONACCI_WORKERS_MAX_QUEUED_SECONDS": 0,
-    "GATEWAY_RECEIVE_TIMEOUT_SECONDS": 0.5,
+    "GATEWAY_RECEIVE_TIMEOUT_SECONDS": 1,
     "GATEWAY_DEADLINE_SECONDS": 45,  # a worker gives way to whatever else the machine does
 }
 GET_FIB, STREAM_FIB = "fibonacci.Fibonacci/GetFib", "fibonacci.Fibonacci/StreamFib"
 LIST_STATS = "stats.Stats/ListStats"
-#: It is sent in pieces, and takes a worker long enough to be met at it.
+#: It is sent in pieces.
 LONG_N = 9_000_000
+#: It needs a worker.
+DEAR_N = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,15 @@ def spans(collector: Collector, trace: int, place: tuple[str, str, str], count: 
     return collector.wait_for_all(lambda span: span.trace_id == f"{trace:032x}" and span.place == place, count)
 
 
+@contextmanager
+def held_at_work(system: System, n: int, trace: int) -> Iterator[tuple[int, "Future[httpx.Response]"]]:
+    """The worker, stopped with F(n) to compute for as long as one looks; and the answer."""
+    with stopped_worker(system, DEAR_N + trace) as worker, ThreadPoolExecutor() as threads:
+        answer = threads.submit(get, system, f"/fib?n={n}", trace)
+        wait_until(lambda: scrape(system, system.fibonacci).value("fibonacci_worker_tasks", state="at_work") == 1)
+        yield worker, answer
+
+
 def test_a_miss_and_a_hit(watched: tuple[System, Collector]) -> None:
     system, collector = watched
     for trace in (0xA1, 0xA2):
@@ -71,10 +83,8 @@ def test_a_miss_and_a_hit(watched: tuple[System, Collector]) -> None:
 
 def test_a_worker_that_is_killed_and_the_retry_that_hides_it(watched: tuple[System, Collector]) -> None:
     system, collector = watched
-    with ThreadPoolExecutor() as threads:
-        answer = threads.submit(get, system, f"/fib?n={LONG_N}", 0xB1)
-        for pid in wait_until_computing(system.fibonacci, seconds=0.1):
-            os.kill(pid, signal.SIGKILL)
+    with held_at_work(system, LONG_N, 0xB1) as (worker, answer):
+        os.kill(worker, signal.SIGKILL)
         assert answer.result().status_code == 200
 
     assert scrape(system, system.fibonacci).value("fibonacci_workers_lost_total") == 1
@@ -87,13 +97,9 @@ def test_a_worker_that_is_killed_and_the_retry_that_hides_it(watched: tuple[Syst
 
 def test_a_computation_that_finds_the_workers_busy(watched: tuple[System, Collector]) -> None:
     system, collector = watched
-    with ThreadPoolExecutor() as threads:
-        answer = threads.submit(get, system, f"/fib?n={LONG_N - 1}", 0xC1)
-        for worker in (workers := wait_until_computing(system.fibonacci, seconds=0.1)):
-            os.kill(worker, signal.SIGSTOP)  # they are not to be done before the other has come
-        refused = get(system, "/fib?n=300000", 0xC2)
-        for worker in workers:
-            os.kill(worker, signal.SIGCONT)
+    with held_at_work(system, LONG_N - 1, 0xC1) as (worker, answer):
+        refused = get(system, f"/fib?n={DEAR_N}", 0xC2)
+        os.kill(worker, signal.SIGCONT)
         assert answer.result().status_code == 200
 
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")

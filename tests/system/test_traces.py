@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 
 from deploy.local.certificates import make
+from service_kit.spans import SLOW_NS
 from tests.system.certificates import client_context, settings_of
 from tests.system.traced import (
     BATCH,
@@ -21,6 +22,7 @@ from tests.system.traced import (
     is_chain,
     traced,
 )
+from tests.system.workers import stopped_worker
 
 GET_FIB, STREAM_FIB = "fibonacci.Fibonacci/GetFib", "fibonacci.Fibonacci/StreamFib"
 TWO_ERRORS_THEN_NONE = {"FIBONACCI_FAULT_ERROR_PROBABILITY": 0.5, "FIBONACCI_FAULT_SEED": 10}
@@ -79,17 +81,17 @@ def test_a_streamed_number_is_one_trace_whose_spans_last_as_long_as_the_stream(t
 
 
 async def test_the_spans_of_a_request_whose_client_leaves_end_and_say_so(tmp_path: Path) -> None:
-    with traced(tmp_path) as (system, collector):
+    places = (GATEWAY, calling(STREAM_FIB), answering(STREAM_FIB), RUN)
+    with traced(tmp_path, {"FIBONACCI_WORKERS": 1}) as (system, collector):
         async with httpx.AsyncClient() as client:
-            asking = asyncio.create_task(client.get(f"{system.url}/fib?n=10000000", headers=CALLER, timeout=60))
-            # Once the computation has begun, which the end of its wait for a worker says.
-            await asyncio.to_thread(collector.wait_for, lambda span: span.place == WAIT)
-            asking.cancel()
-            await asyncio.wait([asking])
+            with stopped_worker(system, 300_000):
+                asking = asyncio.create_task(client.get(f"{system.url}/fib?n=10000000", headers=CALLER, timeout=60))
+                # The end of its wait for a worker says that the computation has begun.
+                await asyncio.to_thread(collector.trace, TRACE_ID, WAIT)
+                asking.cancel()
+                await asyncio.wait([asking])
 
-        gateway, call, server, run = (
-            await asyncio.to_thread(collector.trace, TRACE_ID, GATEWAY, calling(STREAM_FIB), answering(STREAM_FIB), RUN)
-        ).values()
+                gateway, call, server, run = (await asyncio.to_thread(collector.trace, TRACE_ID, *places)).values()
 
         assert is_chain(gateway, call, server, run)
         assert [span.attributes["error.type"] for span in (gateway, call, server, run)] == [
@@ -186,13 +188,14 @@ def test_what_fails_or_is_slow_is_kept_though_nothing_is_sampled(tmp_path: Path)
         while httpx.get(f"{system.url}/fib?n=10000000", timeout=60).status_code != 200:
             pass
         slow = collector.wait_for(lambda span: span.place == RUN)
-        kept = collector.wait_for_all(lambda span: span.place == GATEWAY, statuses.count(503) + 1)
+        collector.trace(slow.trace_id, GATEWAY)
+        failed = collector.wait_for_all(lambda span: span.place == GATEWAY and span.is_error, statuses.count(503))
+        others = [span for span in collector.spans if span.place == GATEWAY and not span.is_error]
 
         assert 0 < statuses.count(503) < 30
-        assert slow.attributes["exact_fibonacci.kept"] == "slow"
-        failed = [span for span in kept if span.is_error]
         assert {span.attributes["exact_fibonacci.kept"] for span in failed} == {"error"}
-        assert [span.attributes["exact_fibonacci.kept"] for span in kept if not span.is_error] == ["slow"]
+        assert {span.attributes["exact_fibonacci.kept"] for span in (slow, *others)} == {"slow"}
+        assert all(span.milliseconds > SLOW_NS / 1e6 for span in others)
 
 
 def test_a_trace_goes_through_channels_of_tls_as_well(tmp_path: Path) -> None:

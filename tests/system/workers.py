@@ -1,10 +1,15 @@
 """The worker processes of fibonacci_service, as the kernel shows them. Linux only."""
 
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deploy.local.processes import ServiceProcess
+import httpx
+
+from deploy.local.processes import ServiceProcess, System
 
 #: After the name in /proc/PID/stat: the state, the parent, and the ticks of a hundredth of a second that were used.
 _STATE, _PARENT, _USER_TICKS, _SYSTEM_TICKS = 0, 1, 11, 12
@@ -26,6 +31,19 @@ def running(pids: set[int]) -> set[int]:
 def computing(pids: set[int]) -> set[int]:
     """Those that run, or would if a processor were free; one without a task sleeps."""
     return {pid for pid in pids if (facts := _facts(pid)) and facts[_STATE] in _COMPUTING}
+
+
+@contextmanager
+def stopped_worker(system: System, n: int) -> Iterator[int]:
+    """The only worker, started with F(n): what it is given now, it begins when this ends, or at SIGCONT."""
+    httpx.get(f"{system.url}/fib?n={n}", timeout=60).raise_for_status()
+    [worker] = workers_of(system.fibonacci)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield worker
+    finally:
+        with suppress(ProcessLookupError):  # where it was killed meanwhile
+            os.kill(worker, signal.SIGCONT)
 
 
 def used_seconds(pid: int) -> float:
