@@ -1,7 +1,7 @@
 """`make run`: the three services under supervisor."""
 
 import os
-import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,7 +26,7 @@ def free_ports(count: int) -> list[int]:
     """Ports that nothing listens on, all different, and below those that the kernel gives to whoever asks for any."""
     ports: list[int] = []
     while len(ports) < count:
-        port = random.randrange(20_000, 32_000)
+        port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as trial:
             if port not in ports and trial.connect_ex(("127.0.0.1", port)) != 0:
                 ports.append(port)
