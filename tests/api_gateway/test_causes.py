@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 import fibonacci_service.app
 import fibonacci_service.settings
+from api_gateway import circuit_breaker
 from api_gateway.deadlines import HEADER
 from api_gateway.errors import ServiceUnavailable, UpstreamError
 from api_gateway.problems import MAX_CAUSE, cause_of
@@ -102,7 +103,8 @@ async def test_a_line_says_that_there_is_no_connection(lines: Lines, absent: str
     assert ready == f"{FIB} is not available: no connection"
 
 
-async def test_a_line_says_that_the_circuit_is_open(lines: Lines) -> None:
+async def test_a_line_says_that_the_circuit_is_open(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circuit_breaker, "OPEN_SECONDS", 3600)
     async with gateway_to(TinyStats(failing(UNAVAILABLE))) as client:
         for _ in range(6):
             await client.get("/stats")

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from service_kit import refusals
 from tests.api_gateway.certified import client_of, context, serving
 from tests.tls.authority import Authority
 
@@ -46,8 +47,9 @@ async def test_a_client_is_admitted_by_any_name_of_its_certificate(ours: Authori
 
 
 async def test_a_client_of_another_name_gets_a_problem_whatever_it_asks_and_the_log_says_who_it_is(
-    ours: Authority,
+    ours: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(refusals, "LOG_INTERVAL_SECONDS", 3600)
     shown = ours.issue("somebody")
     with capture_logs() as lines:
         async with (

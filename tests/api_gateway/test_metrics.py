@@ -10,6 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from api_gateway import circuit_breaker
 from api_gateway.circuit_breaker import FAILURES_TO_OPEN
 from api_gateway.number_responses import WATCHED_ABOVE_N
 from service_kit.metrics import PATH
@@ -164,7 +165,8 @@ async def test_retries_beyond_the_budget_are_told() -> None:
     assert told.value("rpc_client_retries_total", callee="fibonacci_service") >= 200
 
 
-async def test_the_circuit_breaker_is_told(absent: str) -> None:
+async def test_the_circuit_breaker_is_told(absent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circuit_breaker, "OPEN_SECONDS", 3600)
     async with gateway(fibonacci_target=absent, stats_target=absent, deadline_seconds=0.05) as client:
         before = await scraper_of(client)()
         for _ in range(FAILURES_TO_OPEN + 1):
