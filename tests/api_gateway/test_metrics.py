@@ -68,7 +68,7 @@ async def test_a_method_that_nobody_knows_is_other() -> None:
 
 
 async def test_a_request_whose_client_went_away_is_told() -> None:
-    async with gateway_to(TinyFibonacci(hang), deadline_seconds=0.5) as client:
+    async with gateway_to(TinyFibonacci(hang), deadline_seconds=1) as client:
         with pytest.raises(httpx.ReadTimeout):
             await client.get("/fib?n=5000", timeout=httpx.Timeout(30, read=0.2))
         told = await scraper_of(client).until(f"{DURATION}_count", 1, http_route="/fib")
