@@ -117,7 +117,7 @@ async def asked(client: httpx.AsyncClient, *, count: int) -> socket.socket:
 async def settled_pieces(fibonacci: RangingFibonacci) -> int:
     """How many pieces were sent once there have been no more for half a second."""
     sent, since = -1, time.monotonic()
-    while fibonacci.sent_pieces == 0 or time.monotonic() < since + 0.5:
+    while sent < 1 or time.monotonic() < since + 0.5:
         if fibonacci.sent_pieces != sent:
             sent, since = fibonacci.sent_pieces, time.monotonic()
         await asyncio.sleep(0.01)
