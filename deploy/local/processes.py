@@ -77,11 +77,12 @@ class ServiceProcess:
         patience_ends = time.monotonic() + seconds
         with self._read:
             while True:
+                # Asked before the lines are looked at, so that none follows them.
+                ended = self.process.poll() is not None and not self._reader.is_alive()
                 matching = [line for line in self.lines if _matches(line, event, facts)]
                 if len(matching) > after:
                     return matching[after]
                 left = patience_ends - time.monotonic()
-                ended = self.process.poll() is not None and not self._read.wait(0.5)
                 if left <= 0 or ended:
                     last = self.lines[-10:]
                     raise TimeoutError(f"{self.program} never logged {event} {facts}; its last lines: {last}")
