@@ -10,8 +10,7 @@ import pytest
 from deploy.local.processes import System
 from tests.system.conftest import Report
 from tests.system.resources import own_bytes
-from tests.system.test_soak import scraped
-from tests.system.workers import wait_until
+from tests.system.workers import scraped, wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from service_kit.pb.stats.stats_pb2_grpc import StatsStub
 from tests.system.account import settled
 from tests.system.conftest import Report
 from tests.system.load import Load, load
-from tests.system.workers import wait_until_computing
+from tests.system.workers import wait_until_at_work, workers_of
 
 if TYPE_CHECKING:
     from service_kit.pb.stats.stats_pb2_grpc import StatsAsyncStub
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 #: Is computed by a worker process, in some milliseconds.
 DEAR_N = 1_000_000
 ASKED_AT_ONCE = 20
-#: Takes a worker some seconds, so that there is time to kill it.
-LONG_N = 60_000_000
+#: Is not known yet when the worker is killed.
+LONG_N = 3_000_000
 
 
 @pytest.fixture
@@ -71,9 +71,11 @@ async def ask_at_once(client: httpx.AsyncClient, sent: Load) -> None:
 
 async def ask_while_a_worker_is_killed(system: System, client: httpx.AsyncClient, sent: Load) -> None:
     """The gateway asks again, so that there is an answer and an error."""
+    [worker] = workers_of(system.fibonacci)
+    os.kill(worker, signal.SIGSTOP)
     asking = asyncio.create_task(client.get(f"/fib?n={LONG_N}"))
-    workers = await asyncio.to_thread(wait_until_computing, system.fibonacci)
-    os.kill(workers.pop(), signal.SIGKILL)
+    await asyncio.to_thread(wait_until_at_work, system)
+    os.kill(worker, signal.SIGKILL)
     await sent.note(LONG_N, (await asking).status_code)
 
 

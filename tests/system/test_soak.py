@@ -18,11 +18,9 @@ import httpx
 import pytest
 
 from deploy.local.processes import ServiceProcess, System
-from service_kit.metrics import PATH
-from tests.scrapes import Scrape
 from tests.system.conftest import Report
 from tests.system.resources import descriptor_count, own_bytes, thread_count
-from tests.system.workers import wait_until, workers_of
+from tests.system.workers import scraped, wait_until, workers_of
 
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 10)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 * MINUTES + 120)]
@@ -51,11 +49,6 @@ class Held:
     descriptors: int
     threads: int
     tasks: int
-
-
-def scraped(system: System, service: ServiceProcess) -> Scrape:
-    port = service.port if service is system.gateway else service.wait_for("metrics.started")["port"]
-    return Scrape(httpx.get(f"http://127.0.0.1:{port}{PATH}").text)
 
 
 def at_rest(system: System) -> dict[str, Held]:

@@ -11,13 +11,11 @@ import httpx
 import pytest
 
 from api_gateway.deadlines import HEADER
-from deploy.local.processes import ServiceProcess, System
-from service_kit.metrics import PATH
+from deploy.local.processes import System
 from tests.otlp import Collector, Received
-from tests.scrapes import Scrape
 from tests.slow_clients import seconds_of_sending_slowly
 from tests.system.traced import GATEWAY, answering, calling, traced
-from tests.system.workers import stopped_worker, wait_until
+from tests.system.workers import scraped, stopped_worker, wait_until, wait_until_at_work
 
 #: One worker, and nobody waits for it.
 SETTINGS = {
@@ -40,11 +38,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, 
         yield system, collector
 
 
-def scrape(system: System, service: ServiceProcess) -> Scrape:
-    port = service.port if service is system.gateway else service.wait_for("metrics.started")["port"]
-    return Scrape(httpx.get(f"http://127.0.0.1:{port}{PATH}").raise_for_status().text)
-
-
 def get(system: System, path: str, trace: int, **headers: str) -> httpx.Response:
     """Asks as a part of a trace, which is named by a number."""
     return httpx.get(f"{system.url}{path}", headers={"traceparent": context_of(trace), **headers}, timeout=60)
@@ -63,7 +56,7 @@ def held_at_work(system: System, n: int, trace: int) -> Iterator[tuple[int, "Fut
     """The worker, stopped with F(n) to compute for as long as one looks; and the answer."""
     with stopped_worker(system, DEAR_N + trace) as worker, ThreadPoolExecutor() as threads:
         answer = threads.submit(get, system, f"/fib?n={n}", trace)
-        wait_until(lambda: scrape(system, system.fibonacci).value("fibonacci_worker_tasks", state="at_work") == 1)
+        wait_until_at_work(system)
         yield worker, answer
 
 
@@ -72,7 +65,7 @@ def test_a_miss_and_a_hit(watched: tuple[System, Collector]) -> None:
     for trace in (0xA1, 0xA2):
         assert get(system, "/fib?n=5000", trace).status_code == 200
 
-    told = scrape(system, system.fibonacci)
+    told = scraped(system, system.fibonacci)
     assert told.value("fibonacci_computations_total", origin="computed") == 1
     assert told.value("fibonacci_computations_total", origin="cache") == 1
     for trace, cached in ((0xA1, False), (0xA2, True)):
@@ -87,8 +80,8 @@ def test_a_worker_that_is_killed_and_the_retry_that_hides_it(watched: tuple[Syst
         os.kill(worker, signal.SIGKILL)
         assert answer.result().status_code == 200
 
-    assert scrape(system, system.fibonacci).value("fibonacci_workers_lost_total") == 1
-    assert scrape(system, system.gateway).value("rpc_client_retries_total", callee="fibonacci_service") == 1
+    assert scraped(system, system.fibonacci).value("fibonacci_workers_lost_total") == 1
+    assert scraped(system, system.gateway).value("rpc_client_retries_total", callee="fibonacci_service") == 1
     assert system.fibonacci.wait_for("worker.lost", busy=True)
     assert system.gateway.wait_for("call.retried", attempt=1)["trace_id"] == f"{0xB1:032x}"
     attempts = spans(collector, 0xB1, calling(STREAM_FIB), 2)
@@ -103,7 +96,7 @@ def test_a_computation_that_finds_the_workers_busy(watched: tuple[System, Collec
         assert answer.result().status_code == 200
 
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
-    assert scrape(system, system.fibonacci).value("rpc_server_shed_total", kind="long_computations") == 1
+    assert scraped(system, system.fibonacci).value("rpc_server_shed_total", kind="long_computations") == 1
     assert system.fibonacci.wait_for("overload.refused", refused="long_computations")
     [span] = spans(collector, 0xC2, answering(GET_FIB))
     assert span.attributes["rpc.response.status_code"] == "RESOURCE_EXHAUSTED"
@@ -115,17 +108,17 @@ def test_an_outage_of_stats_service(watched: tuple[System, Collector]) -> None:
     assert get(system, "/fib?n=7000", 0xD1).status_code == 200
     assert get(system, "/stats", 0xD2, **{HEADER: "500"}).status_code == 503
 
-    assert scrape(system, system.fibonacci).value("fibonacci_records_pending") >= 1
+    assert scraped(system, system.fibonacci).value("fibonacci_records_pending") >= 1
     assert system.fibonacci.wait_for("stats.unreachable")
     refused = {"http_route": "/stats", "http_response_status_code": "503"}
-    assert scrape(system, system.gateway).value("http_server_request_duration_seconds_count", **refused) == 1
+    assert scraped(system, system.gateway).value("http_server_request_duration_seconds_count", **refused) == 1
     assert system.gateway.wait_for("http.served", path="/stats", status=503)["trace_id"] == f"{0xD2:032x}"
     [span] = spans(collector, 0xD2, ("api_gateway", "server", "GET /stats"))
     assert span.is_error
 
     system.stats.start()
-    wait_until(lambda: scrape(system, system.fibonacci).value("fibonacci_records_pending") == 0)
-    told = scrape(system, system.fibonacci)
+    wait_until(lambda: scraped(system, system.fibonacci).value("fibonacci_records_pending") == 0)
+    told = scraped(system, system.fibonacci)
     assert told.value("fibonacci_records_served_total") == told.value("fibonacci_records_recorded_total")
     assert told.value("fibonacci_records_dropped_total") == 0
     assert system.fibonacci.wait_for("stats.reachable")
@@ -140,7 +133,7 @@ def test_a_client_that_is_too_slow(watched: tuple[System, Collector]) -> None:
         seconds_of_sending_slowly("127.0.0.1", system.gateway.port, f"traceparent: {context_of(0xF1)}\r\n".encode())
     )
 
-    assert scrape(system, system.gateway).value("http_server_refused_total", reason="request_too_slow") == 1
+    assert scraped(system, system.gateway).value("http_server_refused_total", reason="request_too_slow") == 1
     told = system.gateway.wait_for("http.refused", reason="request_too_slow")
     [span] = spans(collector, 0xF1, ("api_gateway", "server", "HTTP"))
     assert (told["client"], told["span_id"]) == ("127.0.0.1", span.span_id)
@@ -154,7 +147,7 @@ def test_a_request_that_is_wrong(watched: tuple[System, Collector]) -> None:
     assert get(system, "/fib?n=-1", 0xE1).status_code == 400
 
     wrong = {"http_route": "/fib", "http_response_status_code": "400"}
-    assert scrape(system, system.gateway).value("http_server_request_duration_seconds_count", **wrong) == 1
+    assert scraped(system, system.gateway).value("http_server_request_duration_seconds_count", **wrong) == 1
     assert system.gateway.wait_for("http.served", path="/fib", status=400)
     [span] = spans(collector, 0xE1, GATEWAY)
     assert not span.is_error, "the client's own doing is no error of the server"
@@ -162,7 +155,7 @@ def test_a_request_that_is_wrong(watched: tuple[System, Collector]) -> None:
 
 def test_there_is_no_line_and_no_metric_of_what_did_not_happen(watched: tuple[System, Collector]) -> None:
     system, _ = watched
-    told = scrape(system, system.gateway)
+    told = scraped(system, system.gateway)
     assert told.value("rpc_client_circuit_refused_total") == told.value("gateway_batch_refused_total") == 0
     crashed = {"http.crashed", "rpc.crashed", "metrics.crashed"}
     assert not [line for service in system.services for line in service.lines if line.get("event") in crashed]
