@@ -16,6 +16,7 @@ from tests.system.load import WORKERS, Load, load
 
 RECORDER_PAUSE_SECONDS = 0.01
 STATS_PAUSE_SECONDS = 0.05
+BEGIN_SECONDS = 10.0
 #: What a service that is away, hung or stopping is answered with.
 _AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
@@ -29,6 +30,8 @@ class Watch:
         self.stats_statuses: dict[int, int] = {}
         #: The last read of each life of fibonacci_service.
         self.lives: dict[str, RecorderResponse] = {}
+        #: The first life was read: none that follows is taken for it.
+        self.began = asyncio.Event()
         self._sent = sent
         self._total = 0
 
@@ -42,6 +45,7 @@ class Watch:
         self.recorder_reads += 1
         before = self.lives.get(seen.source, RecorderResponse())
         self.lives[seen.source] = seen
+        self.began.set()
         self._expect(seen.served == seen.recorded + seen.pending + seen.dropped, "the sum is wrong", seen)
         self._expect(min(seen.recorded, seen.pending, seen.dropped) >= 0, "a figure is negative", seen)
         fell = seen.served < before.served or seen.recorded < before.recorded or seen.dropped < before.dropped
@@ -53,6 +57,7 @@ class Watch:
     def see_older_release(self) -> None:
         """A life that cannot be asked yet."""
         self.lives[""] = RecorderResponse()
+        self.began.set()
 
     def see_stats(self, response: httpx.Response, *, acknowledged_before: int) -> None:
         """Judges one answer; `acknowledged_before` had been counted when it was asked for."""
@@ -91,6 +96,8 @@ async def watched_load(system: System, *, stats_age_seconds: float = 0) -> Async
                 asyncio.create_task(_watch_stats(client, watch, stats_age_seconds)),
             ]
             try:
+                async with asyncio.timeout(BEGIN_SECONDS):
+                    await watch.began.wait()
                 yield sent, watch
             finally:
                 for task in watching:
