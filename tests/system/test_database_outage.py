@@ -30,7 +30,9 @@ async def test_a_postgresql_that_crashes_under_load_loses_and_doubles_nothing(
         async with watched_load(system) as (sent, _):
             for _ in range(RESTARTS):
                 await asyncio.sleep(random_.uniform(0, 0.5))
+                failed = system.stats.count("store.unavailable")
                 await asyncio.to_thread(postgres.stop)
+                await asyncio.to_thread(system.stats.wait_for, "store.unavailable", after=failed)
                 await sent.answered(100)
                 await asyncio.to_thread(postgres.start)
                 await next_record(system.stats)
