@@ -75,7 +75,8 @@ def test_a_streamed_number_is_one_trace_whose_spans_last_as_long_as_the_stream(t
         ).values()
 
         assert is_chain(gateway, client, server, run)
-        assert gateway.milliseconds >= server.milliseconds >= run.milliseconds > 0
+        # Whether the gateway or fibonacci_service ends first is open: nobody waits for the status after the last byte.
+        assert min(gateway.milliseconds, client.milliseconds, server.milliseconds) >= run.milliseconds > 0
         assert {span.attributes["rpc.response.status_code"] for span in (client, server)} == {"OK"}
         assert not any(span.is_error for span in (gateway, client, server, run))
 
