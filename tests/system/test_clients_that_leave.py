@@ -10,7 +10,8 @@ import pytest
 from deploy.local.processes import System
 from tests.system.conftest import Report
 from tests.system.resources import own_bytes
-from tests.system.workers import scraped, wait_until
+from tests.system.scraped import scraped
+from tests.system.workers import wait_until
 
 pytestmark = pytest.mark.slow
 

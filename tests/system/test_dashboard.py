@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.processes import ServiceProcess, System
+from deploy.local.processes import System
 from tests.prometheus import ROOT, rules
 from tests.system.prometheus import Prometheus, scraping
+from tests.system.scraped import metrics_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -70,17 +71,9 @@ class Observed:
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     url = f"sqlite:///{tmp_path_factory.mktemp('account')}/stats.sqlite3"
     with System(database_url=url, settings=FAULTS) as system:
-        ports = {
-            "api_gateway": system.gateway.port,
-            "fibonacci_service": metrics_port(system.fibonacci),
-            "stats_service": metrics_port(system.stats),
-        }
+        ports = {service.program: metrics_port(system, service) for service in system.services}
         with scraping(ports) as prometheus:
             yield Observed(system, prometheus)
-
-
-def metrics_port(service: ServiceProcess) -> int:
-    return int(service.wait_for("metrics.started")["port"])
 
 
 def selector(name: str, labels: Mapping[str, str]) -> str:

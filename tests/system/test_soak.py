@@ -20,7 +20,8 @@ import pytest
 from deploy.local.processes import ServiceProcess, System
 from tests.system.conftest import Report
 from tests.system.resources import descriptor_count, own_bytes, thread_count
-from tests.system.workers import scraped, wait_until, workers_of
+from tests.system.scraped import scraped
+from tests.system.workers import wait_until, workers_of
 
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 10)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 * MINUTES + 120)]

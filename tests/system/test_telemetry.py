@@ -14,8 +14,9 @@ from api_gateway.deadlines import HEADER
 from deploy.local.processes import System
 from tests.otlp import Collector, Received
 from tests.slow_clients import seconds_of_sending_slowly
+from tests.system.scraped import scraped
 from tests.system.traced import GATEWAY, answering, calling, traced
-from tests.system.workers import scraped, stopped_worker, wait_until, wait_until_at_work
+from tests.system.workers import stopped_worker, wait_until, wait_until_at_work
 
 #: One worker, and nobody waits for it.
 SETTINGS = {

@@ -10,8 +10,7 @@ from pathlib import Path
 import httpx
 
 from deploy.local.processes import ServiceProcess, System
-from service_kit.metrics import PATH
-from tests.scrapes import Scrape
+from tests.system.scraped import scraped
 
 #: After the name in /proc/PID/stat: the state, the parent, and the ticks of a hundredth of a second that were used.
 _STATE, _PARENT, _USER_TICKS, _SYSTEM_TICKS = 0, 1, 11, 12
@@ -51,11 +50,6 @@ def stopped_worker(system: System, n: int) -> Iterator[int]:
 def wait_until_at_work(system: System) -> None:
     """Waits until a worker was given a task; a stopped one has it until it goes on or is killed."""
     wait_until(lambda: scraped(system, system.fibonacci).value("fibonacci_worker_tasks", state="at_work") == 1)
-
-
-def scraped(system: System, service: ServiceProcess) -> Scrape:
-    port = service.port if service is system.gateway else service.wait_for("metrics.started")["port"]
-    return Scrape(httpx.get(f"http://127.0.0.1:{port}{PATH}").raise_for_status().text)
 
 
 def used_seconds(pid: int) -> float:
