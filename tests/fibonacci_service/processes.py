@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ class Processes:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.all: list[ChildProcess] = []
         self._new: asyncio.Queue[ChildProcess] = asyncio.Queue()
+        self._held = False
         self._start: Callable[..., Awaitable[ChildProcess]] = start_child
         monkeypatch.setattr(worker_pool, "start_child", self._observed)
 
@@ -34,12 +36,28 @@ class Processes:
         async with asyncio.timeout(30):
             return await self._new.get()
 
+    async def next_held(self) -> ChildProcess:
+        """The next one that is started, held as `held` says."""
+        with self.held():
+            return await self.next()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Every process that is started meanwhile is stopped before it has a task: it is at it until it is killed."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
     @property
     def running(self) -> list[ChildProcess]:
         return [process for process in self.all if process.returncode is None]
 
     async def _observed(self, *arguments: Any, **options: Any) -> ChildProcess:
         process = await self._start(*arguments, **options)
+        if self._held:
+            os.kill(process.pid, signal.SIGSTOP)
         self.all.append(process)
         self._new.put_nowait(process)
         return process

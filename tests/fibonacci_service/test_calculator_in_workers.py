@@ -183,14 +183,18 @@ async def test_a_batch_that_its_caller_leaves_fails_its_dear_items_each_for_itse
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_whenever_a_batch_is_left_each_of_its_dear_items_fails_once(bench: Bench, turns: int) -> None:
-    batch = asyncio.create_task(bench.calculator.compute_each([(DEAR, DECIMAL), (DEAR, DECIMAL), (DEAR + 1, DECIMAL)]))
-    for _ in range(1 + turns):
-        await asyncio.sleep(0)
-    batch.cancel()
-    await asyncio.wait([batch])
-    async with asyncio.timeout(30):
-        while not bench.pool.backlog.empty:  # noqa: ASYNC110 - a process may have been about to start
+async def test_whenever_a_batch_is_left_each_of_its_dear_items_fails_once(
+    bench: Bench, processes: Processes, turns: int
+) -> None:
+    dear = [(DEAR, DECIMAL), (DEAR, DECIMAL), (DEAR + 1, DECIMAL)]
+    with processes.held():  # none is to be done before the batch is left
+        batch = asyncio.create_task(bench.calculator.compute_each(dear))
+        for _ in range(1 + turns):
             await asyncio.sleep(0)
+        batch.cancel()
+        await asyncio.wait([batch])
+        async with asyncio.timeout(30):
+            while not bench.pool.backlog.empty:  # noqa: ASYNC110 - a process may have been about to start
+                await asyncio.sleep(0)
 
     assert sorted(failure.n for failure in bench.observed.failures) == [DEAR, DEAR, DEAR + 1]

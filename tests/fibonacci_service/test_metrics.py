@@ -120,7 +120,7 @@ async def test_memory_and_processor_time_of_the_workers_are_told(processes: Proc
 async def test_an_abandoned_computation_is_told_and_what_waits_behind_it(processes: Processes) -> None:
     async with told(workers=1) as (stub, scraper):
         first, second = stub.GetFib(number(LONG)), stub.GetFib(number(LONG - 1))
-        await processes.next()
+        await processes.next_held()
         scrape = await scraper.until("fibonacci_worker_tasks", 1, state="waiting")
         assert scrape.value("fibonacci_worker_tasks", state="at_work") == 1
         assert scrape.value("fibonacci_worker_wait_seconds") > 1
@@ -209,7 +209,7 @@ async def test_what_is_shed_is_told_by_kind_and_the_log_has_the_same_names(proce
     async with told(**bounds) as (stub, scraper):
         with structlog.testing.capture_logs() as lines:
             first = stub.GetFib(number(LONG))
-            process = await processes.next()
+            process = await processes.next_held()
             await refusal_of(stub.GetFib(number(LONG - 1)))
             await refusal_of(stub.StreamRange(fib_pb2.StreamRangeRequest(start=1, count=1)).read())
         scrape = await scraper()

@@ -64,7 +64,7 @@ async def test_dear_requests_wait_by_their_predicted_seconds_and_small_ones_are_
     room = 1 + next(place for place, seconds in enumerate(predicted) if seconds >= max_seconds)
     async with one_worker(workers_max_queued_seconds=max_seconds) as stub, asyncio.timeout(60):
         first = asking(stub, LONG)
-        process = await processes.next()
+        process = await processes.next_held()
         waiting = [asyncio.ensure_future(refusal_or_digits(stub, n + place)) for place in range(room + 5)]
         refused, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         while len(refused) < 5:
@@ -86,7 +86,7 @@ async def test_dear_requests_wait_by_their_predicted_seconds_and_small_ones_are_
 async def test_dear_residues_wait_by_their_predicted_seconds(processes: Processes) -> None:
     async with one_worker(workers_max_queued_seconds=0.03) as stub, asyncio.timeout(30):
         first = asking(stub, LONG)
-        process = await processes.next()
+        process = await processes.next_held()
         asked = [asyncio.ensure_future(dear_residue(stub)) for _ in range(2)]  # of about 0.04 s each
         [refused], [waiting] = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
         assert (await refusal_of(refused)).reason == "WORKERS_BUSY"
@@ -113,7 +113,7 @@ async def raising(error: grpc.aio.AioRpcError) -> None:
 async def test_requests_that_wait_for_a_worker_take_no_place_of_small_ones(processes: Processes) -> None:
     async with one_worker(max_concurrent_calls=1, max_queued_calls=0) as stub, asyncio.timeout(30):
         dear = [asking(stub, LONG), asking(stub, LONG), asking(stub, LONG - 1)]
-        process = await processes.next()
+        process = await processes.next_held()
         assert [await small(stub) for _ in range(20)] == [55] * 20
         assert not any(call.done() for call in dear)
         for call in dear:
@@ -126,7 +126,7 @@ async def test_as_many_requests_wait_for_a_worker_as_may_also_where_they_share_a
 ) -> None:
     async with one_worker(max_lasting_calls=1) as stub, asyncio.timeout(30):
         first = asking(stub, LONG)
-        process = await processes.next()
+        process = await processes.next_held()
         alike = await refusal_of(asking(stub, LONG))
         described = await refusal_of(stub.DescribeFib(fib_pb2.DescribeFibRequest(n="10")))
         reduced = await refusal_of(dear_residue(stub))

@@ -187,7 +187,7 @@ async def test_a_slice_that_loses_one_worker_after_another_ends_its_range(
 ) -> None:
     asked = asyncio.create_task(read(reader, 900_000, 10_000))
     for _ in range(3):
-        kill(await processes.next())
+        kill(await processes.next_held())
 
     with pytest.raises(WorkerLost):
         await asked

@@ -1,8 +1,6 @@
 """What the log tells of a call and of the items of a batch."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -67,7 +65,7 @@ async def test_the_line_of_a_call_that_lost_its_worker_says_what_it_was_at(
     async with logged() as (stub, lines):
         _, answer = calling(stub, method, request_)
         for _ in range(SLICE_ATTEMPTS if method == "StreamRange" else 1):
-            kill(await processes.next())
+            kill(await processes.next_held())  # it is not to be done before
         await refusal_of(answer)
 
     [served] = of("rpc.served", lines)
@@ -83,8 +81,7 @@ async def test_the_line_of_a_call_that_was_cancelled_says_what_it_was_at(
 ) -> None:
     async with logged(log_requests="all") as (stub, lines):
         call, answer = calling(stub, method, request_)
-        process = await processes.next()
-        os.kill(process.pid, signal.SIGSTOP)  # it is not to be done before the call is cancelled
+        process = await processes.next_held()  # it is not to be done before the call is cancelled
         call.cancel()
         await asyncio.wait([answer])
         await until_killed(process)
@@ -97,7 +94,7 @@ async def test_the_line_of_a_call_that_was_cancelled_says_what_it_was_at(
 async def test_an_item_of_a_batch_that_lost_its_worker_has_a_line(processes: Processes) -> None:
     async with logged() as (stub, lines):
         _, answer = calling(stub, "BatchGetFib", batch(ask(10, DECIMAL), ask(LONG_ITEM, DECIMAL), ask(-1)))
-        kill(await processes.next())
+        kill(await processes.next_held())
         await answer
 
     assert [(line["n"], line["error"]) for line in of("item.served", lines)] == [

@@ -102,7 +102,7 @@ async def test_every_kind_of_failure_is_told(processes: Processes, monkeypatch: 
         kill(await processes.next())
         await lost
         left = stub.GetFib(DEAR)
-        process = await processes.next()
+        process = await processes.next_held()
         await refusal_of(stub.GetFib(fib_pb2.FibonacciRequest(n=LONG - 1, encoding=fib_pb2.DECIMAL)))
         left.cancel()
         await until_killed(process)

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import grpc
@@ -47,7 +49,7 @@ async def test_when_every_worker_computes_dear_requests_are_refused_and_small_on
     narrow: "FibonacciAsyncStub", processes: Processes
 ) -> None:
     first = narrow.GetFib(DEAR)
-    process = await processes.next()
+    process = await processes.next_held()
     other = fib_pb2.FibonacciRequest(n=LONG - 1, encoding=fib_pb2.DECIMAL)
     refusal = await refusal_of(narrow.GetFib(other))
 
@@ -60,6 +62,7 @@ async def test_when_every_worker_computes_dear_requests_are_refused_and_small_on
 async def test_a_deadline_that_passes_ends_the_computation(narrow: "FibonacciAsyncStub", processes: Processes) -> None:
     await narrow.GetFib(fib_pb2.FibonacciRequest(n=200_000, encoding=fib_pb2.DECIMAL))  # starting one takes its time
     process = await processes.next()
+    os.kill(process.pid, signal.SIGSTOP)  # it is not to be done before its time is up
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await narrow.GetFib(DEAR, timeout=1)
@@ -71,7 +74,7 @@ async def test_a_deadline_that_passes_ends_the_computation(narrow: "FibonacciAsy
 async def test_a_cancelled_stream_ends_the_computation(narrow: "FibonacciAsyncStub", processes: Processes) -> None:
     call = narrow.StreamFib(fib_pb2.StreamFibRequest(n=LONG, encoding=fib_pb2.DECIMAL))
     reading = asyncio.ensure_future(call.read())
-    process = await processes.next()
+    process = await processes.next_held()
     call.cancel()
 
     await until_killed(process)
