@@ -63,16 +63,32 @@ async def test_computations_are_told_by_their_origin() -> None:
     assert sum(origins.values()) == 5
 
 
-async def test_how_long_computations_took_is_told_and_nothing_of_the_cache() -> None:
+class TurningClock:
+    """In place of `time`: a clock that goes on by a step whenever it is read, so that what it measures takes one."""
+
+    def __init__(self, *, step_seconds: float) -> None:
+        self.step_seconds = step_seconds
+        self._now_ns = 0
+
+    def perf_counter_ns(self) -> int:
+        self._now_ns += round(self.step_seconds * 1e9)
+        return self._now_ns
+
+
+async def test_how_long_computations_took_is_told_and_nothing_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = TurningClock(step_seconds=0.004)
+    monkeypatch.setattr("fibonacci_service.calculator.time", clock)
     async with told() as (stub, scraper):
         for _ in range(3):
             await stub.GetFib(number(10))
+        clock.step_seconds = 2
         await stub.GetFib(number(DEAR_N))
         scrape = await scraper()
 
-    assert scrape.value("fibonacci_computation_duration_seconds_count") == 2
-    assert scrape.value("fibonacci_computation_duration_seconds_bucket", le="0.005") == 1
-    assert 0.001 < scrape.value("fibonacci_computation_duration_seconds_sum") < 30
+    durations = "fibonacci_computation_duration_seconds"
+    assert scrape.value(f"{durations}_count") == 2
+    assert [scrape.value(f"{durations}_bucket", le=bound) for bound in ("0.005", "1.0", "2.5")] == [1, 1, 2]
+    assert scrape.value(f"{durations}_sum") == pytest.approx(2.004)
 
 
 async def test_of_equal_numbers_in_a_batch_the_further_ones_are_told_as_well() -> None:

@@ -25,6 +25,13 @@ async def channel_failed(channel: grpc.aio.Channel) -> None:
             await channel.wait_for_state_change(state)
 
 
+async def unconnected(lines: list[Any]) -> None:
+    """Returns once the log says that there was no connection for as long as an attempt may take."""
+    async with asyncio.timeout(30):
+        while not any(line.get("error") == "not connected" for line in lines):  # noqa: ASYNC110 - nothing else tells
+            await asyncio.sleep(0.01)
+
+
 async def test_a_batch_whose_answer_was_lost_is_sent_again_and_counted_once() -> None:
     class LosesTwoAnswers(ScriptedStats):
         lost = 0
@@ -77,16 +84,16 @@ async def test_without_any_service_answers_wait_and_are_dropped_at_the_end() -> 
 
 async def test_a_service_that_starts_later_gets_everything_for_no_batch_ages_without_a_connection() -> None:
     servicer = ScriptedStats(accept)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, structlog.testing.capture_logs() as lines:
         address = f"unix:{Path(folder) / 'stats'}"
         async with (
             open_channel(address) as channel,
             AsyncExitStack() as later,
-            recorder_of(channel, deadline_seconds=0.5, max_batch_age_seconds=0.05) as recorder,
+            recorder_of(channel, deadline_seconds=1.5, max_batch_age_seconds=0.05) as recorder,
         ):
             record_all(recorder, [10, 20])
             await channel_failed(channel)
-            await asyncio.sleep(0.7)  # longer than an attempt may take, and a batch that is being sent may live
+            await unconnected(lines)  # for longer than an attempt may take, and a batch that is being sent may live
             record_all(recorder, [10, 30])
             assert (recorder.recorded, recorder.pending) == (0, 4)
             await later.enter_async_context(listening(servicer, address))
