@@ -10,6 +10,7 @@ import pytest
 import structlog
 from grpc_health.v1 import health_pb2
 
+from service_kit import logs, refusals
 from service_kit.admission import RETRY_DELAY_SECONDS, Admission
 from service_kit.pb.fibonacci import fib_pb2, fib_pb2_grpc
 from tests.refusal import Refusal, refusal_of
@@ -60,19 +61,23 @@ async def test_calls_wait_for_their_turn_in_the_order_they_came() -> None:
     assert held.begun == [0, 1, 2, 3, 4, 5]
 
 
-async def test_what_finds_the_queue_full_is_told_when_to_come_again_and_leaves_no_line_of_its_own() -> None:
+async def test_what_finds_the_queue_full_is_told_when_to_come_again_and_leaves_no_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "SLOW_REQUEST_SECONDS", 3600)  # a test that is held up is not slow
+    monkeypatch.setattr(refusals, "LOG_INTERVAL_SECONDS", 3600)
     held, admission = Held(), Admission(max_calls=1, max_queued=1)
     with structlog.testing.capture_logs() as lines:
         async with served(held, admission=admission, policy="errors") as client:
             first = asyncio.create_task(client.ask(0))
             await until(lambda: held.begun)
             [second] = await asked_in_order(client, admission, range(1, 2))
-            refusals = [await refusal_of(client.ask(n)) for n in (2, 3)]
+            refused = [await refusal_of(client.ask(n)) for n in (2, 3)]
             held.release.set()
             assert [await first, await second, await client.ask(4)] == [0, 1, 4]
 
     message = "no more than 1 calls may wait at a time; try again in a moment"
-    assert refusals == [Refusal(EXHAUSTED, message, "OVERLOADED", "", {"limit": "1"}, RETRY_DELAY_SECONDS)] * 2
+    assert refused == [Refusal(EXHAUSTED, message, "OVERLOADED", "", {"limit": "1"}, RETRY_DELAY_SECONDS)] * 2
     assert held.begun == [0, 1, 4]
     assert [line["event"] for line in lines if line.get("code") == "RESOURCE_EXHAUSTED"] == []
     assert [line["total"] for line in lines if line["event"] == "overload.refused"] == [1]
