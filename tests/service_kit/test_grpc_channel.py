@@ -61,8 +61,9 @@ async def test_a_new_channel_does_not_wait_out_the_pause_of_another_to_the_same_
         async with client_of(port) as left_without:
             await ask(left_without, 1)
             await first.aclose()
-            while left_without.channel.get_state() is not ChannelConnectivity.TRANSIENT_FAILURE:
-                await left_without.channel.wait_for_state_change(left_without.channel.get_state())
+            # Asked once for each wait: one for the end of an outage that began in between would not end.
+            while (state := left_without.channel.get_state()) is not ChannelConnectivity.TRANSIENT_FAILURE:
+                await left_without.channel.wait_for_state_change(state)
             async with listening(double, listen_port=port), client_of(port) as new:
                 assert await new.ask(21) == 42
 

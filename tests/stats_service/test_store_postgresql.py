@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import asyncpg
@@ -207,18 +207,20 @@ async def test_connections_that_broke_unseen_cost_one_call_and_no_more(failing: 
 async def test_a_server_that_hangs_is_given_up_and_then_used_again(
     failing: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_postgresql, "_STATEMENT_SECONDS", 1.0)
-    monkeypatch.setattr(store_postgresql, "_CONNECT_SECONDS", 1.0)
-    async with opened(failing.new_database()) as store:
-        await store.record(batch(1, answers(10)))
-        with failing.hung():
-            async with asyncio.timeout(10):
-                with pytest.raises(StoreUnavailable):
-                    await store.record(batch(2, answers(10)))
-                with pytest.raises(StoreUnavailable):
-                    await page(store)
+    async with AsyncExitStack() as stack:
+        with monkeypatch.context() as patch:
+            patch.setattr(store_postgresql, "_STATEMENT_SECONDS", 1.0)
+            patch.setattr(store_postgresql, "_CONNECT_SECONDS", 1.0)
+            store = await stack.enter_async_context(opened(failing.new_database()))
+            await store.record(batch(1, answers(10)))
+            with failing.hung():
+                async with asyncio.timeout(10):
+                    with pytest.raises(StoreUnavailable):
+                        await store.record(batch(2, answers(10)))
+                    with pytest.raises(StoreUnavailable):
+                        await page(store)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):  # a server that comes back has the patience of a real one
             await store.record(batch(2, answers(10)))
             assert await counts(store) == {10: 2}
 
