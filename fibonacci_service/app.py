@@ -146,6 +146,7 @@ async def _channel(settings: Settings, tracer: Tracer | None) -> AsyncIterator[g
 def _recorder(settings: Settings, channel: grpc.aio.Channel, tracer: Tracer | None) -> StatsRecorder:
     return StatsRecorder(
         channel=channel,
+        target=settings.stats_target,
         clock=time.time,
         interval_seconds=settings.stats_interval_seconds,
         deadline_seconds=settings.stats_deadline_seconds,

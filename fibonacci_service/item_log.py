@@ -32,11 +32,12 @@ class ItemLog:
         facts: dict[str, object]
         match outcome:
             case Computation():
-                seconds, facts = outcome.duration_ns / 1e9, {"cached": outcome.cached}
-            case FibonacciError():
+                seconds = outcome.duration_ns / 1e9
+                facts = {"duration_ms": round(seconds * 1000, 3), "cached": outcome.cached}
+            case FibonacciError():  # who asked waited for the batch, and how long the item took is not kept
                 seconds, facts = 0.0, {"error": str(outcome)}
         if self._request_log.wants(request_id=request_id, failed=False, seconds=seconds, dear=_has_line(outcome)):
-            log.info("item.served", request_id=request_id, n=n, duration_ms=round(seconds * 1000, 3), **facts)
+            log.info("item.served", request_id=request_id, n=n, **facts)
 
 
 def _has_line(outcome: Computation | FibonacciError) -> bool:

@@ -40,6 +40,7 @@ class StatsRecorder:
         self,
         *,
         channel: grpc.aio.Channel,
+        target: str,
         clock: Clock,
         interval_seconds: float,
         deadline_seconds: float,
@@ -49,7 +50,10 @@ class StatsRecorder:
         tracer: Tracer | None = None,
     ) -> None:
         self._sender = StatsSender(
-            channel=channel, deadline_seconds=deadline_seconds, max_batch_age_seconds=max_batch_age_seconds
+            channel=channel,
+            target=target,
+            deadline_seconds=deadline_seconds,
+            max_batch_age_seconds=max_batch_age_seconds,
         )
         self._clock = clock
         self._interval_seconds = interval_seconds

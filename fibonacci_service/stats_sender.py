@@ -26,8 +26,11 @@ class BatchGivenUp(Exception):
 class StatsSender:
     """The one exemption from the rules of retrying: it tries for as long as a batch may live."""
 
-    def __init__(self, *, channel: grpc.aio.Channel, deadline_seconds: float, max_batch_age_seconds: float) -> None:
+    def __init__(
+        self, *, channel: grpc.aio.Channel, target: str, deadline_seconds: float, max_batch_age_seconds: float
+    ) -> None:
         self._channel = channel
+        self._target = target
         self._stub: StatsAsyncStub = StatsStub(channel)
         self._deadline_seconds = deadline_seconds
         self._max_batch_age_seconds = max_batch_age_seconds
@@ -61,13 +64,17 @@ class StatsSender:
             async with asyncio.timeout(self._deadline_seconds):
                 await self._channel.channel_ready()
         except TimeoutError:
-            log.warning("stats.unreachable", error="not connected")
+            log.warning("stats.unreachable", target=self._target, error="not connected")
             await self._channel.channel_ready()
             log.info("stats.reachable")
 
     def _before_another(self, state: RetryCallState) -> None:
+        """Logs an outage once, not once an attempt."""
         self.resent += 1
-        _log_outage(state)
+        if state.attempt_number == 1 and state.outcome is not None:
+            error = state.outcome.exception()
+            code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else ""
+            log.warning("stats.unreachable", target=self._target, error=code)
 
     async def _attempt(self, batch: RecordRequest) -> None:
         await self._stub.RecordNo(batch, timeout=self._deadline_seconds, wait_for_ready=True)
@@ -75,10 +82,3 @@ class StatsSender:
 
 def _is_transient(error: BaseException) -> bool:
     return isinstance(error, grpc.aio.AioRpcError) and error.code() not in _FINAL
-
-
-def _log_outage(state: RetryCallState) -> None:
-    """Once an outage, not once an attempt."""
-    if state.attempt_number == 1 and state.outcome is not None:
-        error = state.outcome.exception()
-        log.warning("stats.unreachable", error=error.code().name if isinstance(error, grpc.aio.AioRpcError) else "")

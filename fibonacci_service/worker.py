@@ -111,9 +111,9 @@ def _bind_to_parent(parent: int) -> None:
 
 def main() -> None:
     parent, memory_bytes = map(int, sys.argv[1:])
-    # A terminal sends its Ctrl-C to the parent and to its workers, systemd its SIGTERM. Both are for the parent, which
-    # ends its workers when what is in flight is answered.
-    for told_to_end in (signal.SIGINT, signal.SIGTERM):
+    # A terminal sends its Ctrl-C and its end to the parent and to its workers, systemd its SIGTERM. All are for the
+    # parent, which ends its workers when what is in flight is answered.
+    for told_to_end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(told_to_end, signal.SIG_IGN)
     _bind_to_parent(parent)
     os.nice(19)

@@ -73,7 +73,10 @@ def _freeze_garbage() -> None:
 
 
 def stop_signal() -> "asyncio.Future[signal.Signals]":
-    """The first SIGTERM or SIGINT. A second one ends the process at once, whatever it is doing."""
+    """The first SIGTERM, SIGINT or SIGHUP. A second one ends the process at once, whatever it is doing.
+
+    A SIGHUP comes when the terminal is closed; one that was to be ignored from the start, as by nohup, still is.
+    """
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[signal.Signals] = loop.create_future()
 
@@ -82,8 +85,9 @@ def stop_signal() -> "asyncio.Future[signal.Signals]":
             os._exit(128 + number)
         stopped.set_result(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, received, number)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, received, number)
     return stopped
 
 
@@ -131,5 +135,5 @@ def _why(error: OSError | UnicodeError) -> str:
 
 
 def _exit_with(line: str) -> NoReturn:
-    print(line, file=sys.stderr)
+    sys.stderr.write(f"{line}\n")  # whole, where print would send the end of the line after it
     raise SystemExit(1)

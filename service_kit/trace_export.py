@@ -40,6 +40,8 @@ from service_kit.trace_context import TraceContext
 log = structlog.get_logger()
 
 DISTRIBUTION = "exact-fibonacci"
+#: The most of what the exporter says that is logged.
+MAX_COMPLAINT = 300
 #: As samplers of the SDK describe themselves.
 _STANDARD = re.compile(
     r"(?:ParentBased\{root:)?(?P<name>AlwaysOnSampler|AlwaysOffSampler|TraceIdRatioBased\{(?P<rate>[\d.e-]+)\})"
@@ -62,12 +64,11 @@ class SpanExport:
         self._ids = _GivenIds()
         provider = TracerProvider(resource=resource, sampler=ALWAYS_ON, id_generator=self._ids, shutdown_on_exit=False)
         self._exporter = OTLPSpanExporter()
-        self._processor = BatchSpanProcessor(_Watched(self._exporter, endpoint=endpoint))
+        self._processor = BatchSpanProcessor(_Watched(self._exporter, endpoint=endpoint, complaints=_Complaints()))
         provider.add_span_processor(self._processor)
         self._tracer = provider.get_tracer(DISTRIBUTION, version(DISTRIBUTION))
-        # These have a line for each attempt and for each tracestate that is odd; what _Watched says is enough.
-        for name in ("opentelemetry.exporter", "opentelemetry.trace"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        # It has a line for each tracestate that is odd.
+        logging.getLogger("opentelemetry.trace").setLevel(logging.CRITICAL)
 
     def sampled(self, trace_id: int, parent: TraceContext | None, name: str, kind: Kind) -> bool:
         if parent is None and self._bound is not None:
@@ -117,19 +118,33 @@ class _GivenIds(IdGenerator):
         return self.span_id
 
 
-class _Watched(SpanExporter):
-    """Logs that spans do not arrive: once an outage, not once an attempt."""
+class _Complaints(logging.Handler):
+    """Keeps what the exporter says of its last failure, which it tells its log alone, at each attempt."""
 
-    def __init__(self, exporter: SpanExporter, *, endpoint: str) -> None:
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.last = ""
+        exporter = logging.getLogger("opentelemetry.exporter")
+        exporter.handlers, exporter.propagate = [self], False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()[:MAX_COMPLAINT]
+
+
+class _Watched(SpanExporter):
+    """Logs that spans do not arrive, and why: once an outage, not once an attempt."""
+
+    def __init__(self, exporter: SpanExporter, *, endpoint: str, complaints: _Complaints) -> None:
         self._exporter = exporter
         self._endpoint = endpoint
+        self._complaints = complaints
         self._lost = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS:
             if not self._lost:
-                log.warning("traces.unreachable", endpoint=self._endpoint)
+                log.warning("traces.unreachable", endpoint=self._endpoint, error=self._complaints.last)
             self._lost += len(spans)
         elif self._lost:
             log.info("traces.reachable", lost_spans=self._lost)

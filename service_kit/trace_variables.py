@@ -47,6 +47,8 @@ LIMITS = (
     "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
 )
 _MAX = 10_000_000
+#: In seconds; with none at all no span would ever arrive.
+_MIN_TIMEOUT = 0.1
 
 _URL = re.compile(r"https?://([^\s/?#@]*@)?(\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)(:[0-9]{1,5})?/?", re.IGNORECASE)
 # What the SDK reads, of that what gRPC can send.
@@ -101,7 +103,7 @@ def _has_port(url: str) -> bool:
 
 def _check_numbers(environment: Mapping[str, str]) -> None:
     for name in _TIMEOUTS:
-        _check_number(environment, name, low=0)
+        _check_number(environment, name, low=_MIN_TIMEOUT)
     for name in _COUNTS:
         _check_number(environment, name, low=1, whole=True)
     for name in LIMITS:

@@ -47,6 +47,7 @@ async def _record_ns(indices: list[int]) -> float:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
         recorder = StatsRecorder(
             channel=channel,
+            target=settings.stats_target,
             clock=time.time,
             interval_seconds=settings.stats_interval_seconds,
             deadline_seconds=settings.stats_deadline_seconds,

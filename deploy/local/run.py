@@ -66,9 +66,10 @@ class Run(Supervisor):  # type: ignore[misc]
         super().runforever()
 
     def _said(self, event: Any) -> None:
-        said = event.data.decode(errors="replace")
-        self._ready = self._ready or (event.process.config.name == ANNOUNCE and READY in said)
-        self._last_lines[event.process.config.name] = next(filter(None, reversed(said.split("\n"))), "")
+        name = event.process.config.name
+        said = self._last_lines.get(name, "") + event.data.decode(errors="replace")
+        self._ready = self._ready or (name == ANNOUNCE and READY in said)
+        self._last_lines[name] = last_line(said)
 
     def _ended(self, event: Any) -> None:
         if event.process.config.name in SERVICES and not self._ready:
@@ -76,8 +77,15 @@ class Run(Supervisor):  # type: ignore[misc]
 
     def _given_up(self, event: Any) -> None:
         name = event.process.config.name
-        self.failure = self.failure or f"{name} cannot start, so nothing runs. It said: {self._last_lines.get(name)}"
+        self.failure = (
+            self.failure or f"{name} cannot start, so nothing runs. It said: {self._last_lines.get(name, '').strip()}"
+        )
         self.options.mood = SupervisorStates.SHUTDOWN
+
+
+def last_line(said: str) -> str:
+    """The last line that is not empty, with its end if that has come: output comes in pieces of any size."""
+    return said[said.rstrip("\n").rfind("\n") + 1 :]
 
 
 def check() -> None:

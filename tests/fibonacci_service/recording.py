@@ -37,7 +37,7 @@ class SetClock:
 def recorder_of(channel: grpc.aio.Channel, **changes: Any) -> StatsRecorder:
     """A recorder that sends all the time and does not give up, where a test does not say otherwise."""
     patient = {"interval_seconds": 0.001, "deadline_seconds": 30, "flush_seconds": 30, "clock": time.time}
-    bounds = {"max_pending": 100_000, "max_batch_age_seconds": 3600}
+    bounds = {"target": "the stats", "max_pending": 100_000, "max_batch_age_seconds": 3600}
     return StatsRecorder(channel=channel, **{**patient, **bounds, **changes})
 
 

@@ -135,7 +135,8 @@ async def test_a_batch_that_fails_otherwise_is_sent_again_and_the_outage_is_logg
             record_all(recorder, [10])
 
     assert [shape(batch) for batch in servicer.batches()] == [(1, {10: 1})] * 4
-    assert [line["error"] for line in lines if line["event"] == "stats.unreachable"] == ["INTERNAL"]
+    [told] = (line for line in lines if line["event"] == "stats.unreachable")
+    assert (told["target"], told["error"]) == ("the stats", "INTERNAL")
     assert account(recorder) == {"served": 1, "recorded": 1, "pending": 0, "dropped": 0}
 
 

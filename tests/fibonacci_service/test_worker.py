@@ -120,7 +120,7 @@ def test_a_worker_whose_parent_died_while_it_started_does_nothing() -> None:
         assert process.returncode == 0
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_tells_the_parent_to_end_is_nothing_to_a_worker(sent: signal.Signals) -> None:
     with started(parent=os.getpid()) as process:
         assert process.stdin is not None

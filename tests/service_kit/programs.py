@@ -41,6 +41,10 @@ run(running)
 WITHOUT_STDOUT = ("/bin/sh", "-c", 'exec "$0" "$@" >&-')
 
 
+#: Starts what follows as nohup does.
+WITHOUT_HANGUP = ("/bin/sh", "-c", 'trap "" HUP; exec "$0" "$@"')
+
+
 def start(
     program: str,
     *arguments: str,

@@ -101,7 +101,7 @@ async def test_work_that_crashes_again_and_again_is_started_at_most_once_a_secon
     assert starts[1] - starts[0] >= 0.99
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_leaves_the_service_and_ends_the_process_well(number: signal.Signals) -> None:
     process = programs.start(programs.SERVICE)
     started = json.loads(programs.line_with("service.started", process))
@@ -113,6 +113,16 @@ def test_a_signal_leaves_the_service_and_ends_the_process_well(number: signal.Si
     assert events == ["service.stopping", "demo.draining", "service.stopped"]
     assert f'"signal":"{number.name}"' in output
     assert (status, errors) == (0, "")
+
+
+def test_a_hangup_that_is_ignored_from_the_start_stays_so() -> None:
+    process = programs.start(programs.SERVICE, through=programs.WITHOUT_HANGUP)
+    programs.line_with("service.started", process)
+    process.send_signal(signal.SIGHUP)
+
+    _, output, _ = programs.finished(process, signal.SIGTERM)
+
+    assert '"signal":"SIGTERM"' in output
 
 
 def test_a_second_signal_ends_the_process_at_once() -> None:

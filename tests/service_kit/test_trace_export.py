@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -8,7 +9,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from structlog.testing import capture_logs
 
 from service_kit.trace_context import TraceContext
-from service_kit.trace_export import SpanExport, _Watched
+from service_kit.trace_export import MAX_COMPLAINT, SpanExport, _Complaints, _Watched
 from service_kit.traces import Tracer
 from tests.otlp import Collector, Received
 
@@ -69,15 +70,22 @@ class Unreliable(SpanExporter):
         self.arrived = iter(arrived)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return SpanExportResult.SUCCESS if next(self.arrived) else SpanExportResult.FAILURE
+        if next(self.arrived):
+            return SpanExportResult.SUCCESS
+        logging.getLogger("opentelemetry.exporter.otlp").error("%d spans did not arrive%s", len(spans), "!" * 1000)
+        return SpanExportResult.FAILURE
 
 
 def test_an_outage_of_the_collector_is_told_once_and_its_end_with_what_was_lost() -> None:
     with capture_logs() as lines:
-        watched = _Watched(Unreliable(True, False, False, True, True, False), endpoint="http://collector")
+        unreliable = Unreliable(True, False, False, True, True, False)
+        watched = _Watched(unreliable, endpoint="http://collector", complaints=_Complaints())
         for _ in range(6):
             watched.export([ReadableSpan("one"), ReadableSpan("two")])
 
+    assert {line["error"] for line in lines if "error" in line} == {
+        f"2 spans did not arrive{'!' * 1000}"[:MAX_COMPLAINT]
+    }
     assert [(line["event"], line.get("lost_spans")) for line in lines] == [
         ("traces.unreachable", None),
         ("traces.reachable", 4),

@@ -65,6 +65,7 @@ async def test_what_was_traced_is_sent_on_leaving(monkeypatch: pytest.MonkeyPatc
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "nan"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "-1"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
         ("OTEL_BSP_SCHEDULE_DELAY", "0.5"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:99999"),

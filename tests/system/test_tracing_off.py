@@ -79,7 +79,9 @@ def test_a_collector_that_is_not_there_harms_nothing_and_is_logged_once(tmp_path
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "OTEL_EXPORTER_OTLP_TIMEOUT": "1", **SOON}
     with System(database_url=f"sqlite:///{tmp_path}/stats.sqlite3", settings=settings) as system:
         httpx.get(f"{system.url}/fib?n=10").raise_for_status()
-        system.gateway.wait_for("traces.unreachable")
+        told = system.gateway.wait_for("traces.unreachable")
+        assert told["endpoint"] == settings["OTEL_EXPORTER_OTLP_ENDPOINT"]
+        assert "StatusCode.UNAVAILABLE" in told["error"]
         collector = Collector()
         for n in range(20):
             assert httpx.get(f"{system.url}/fib?n={n}").status_code == 200
