@@ -35,7 +35,13 @@ class Certificates:
         seen = self._read()
         settled = seen == self._seen
         self._seen = seen
-        return settled and seen not in (self.pem, self._refused) and self._take(seen)
+        if not settled or seen == self._refused:
+            return False
+        if seen == self.pem:
+            if self._refused is not None:
+                self._tell_in_use()  # what was refused is gone again
+            return False
+        return self._take(seen)
 
     def _read(self) -> Pem | str:
         """What is there, or why nothing is."""
@@ -58,11 +64,15 @@ class Certificates:
         return False
 
     def _use(self, pem: Pem, context: ssl.SSLContext) -> bool:
-        self.pem, self.context, self._refused = pem, context, None
+        self.pem, self.context = pem, context
+        self._tell_in_use()
+        return True
+
+    def _tell_in_use(self) -> None:
+        self._refused = None
         files = self._files
         # Which of the service's ends it is: those that listen and those that call may share a file.
         log.info("tls.reloaded", settings=files.settings, certificate=files.certificate.path, ca=files.ca.path)
-        return True
 
     def _server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -221,8 +221,15 @@ def test_a_file_that_goes_away_is_logged_and_may_come_back(certificates: Certifi
         assert not any(certificates.look() for _ in range(4))
         issued.key.write_bytes(content)
         assert not any(certificates.look() for _ in range(4))
+        issued.key.unlink()
+        assert not any(certificates.look() for _ in range(4))
 
-    assert [line["error"] for line in lines] == [f"DEMO_TLS_KEY='{issued.key}': No such file or directory"]
+    fault = f"DEMO_TLS_KEY='{issued.key}': No such file or directory"
+    assert [(line["event"], line.get("error")) for line in lines] == [
+        ("tls.refused", fault),
+        ("tls.reloaded", None),
+        ("tls.refused", fault),
+    ]
 
 
 def test_a_certificate_after_a_bad_one_is_taken(certificates: Certificates, ours: Authority, issued: Issued) -> None:
