@@ -46,8 +46,6 @@ MAX_COMPLAINT = 300
 _STANDARD = re.compile(
     r"(?:ParentBased\{root:)?(?P<name>AlwaysOnSampler|AlwaysOffSampler|TraceIdRatioBased\{(?P<rate>[\d.e-]+)\})"
 )
-#: Before the host of an endpoint, and secret.
-_WHO = re.compile(r"[^\s/@]+@")
 _KINDS: dict[Kind, SpanKind] = {
     "internal": SpanKind.INTERNAL,
     "server": SpanKind.SERVER,
@@ -130,7 +128,7 @@ class _Complaints(logging.Handler):
         exporter.handlers, exporter.propagate = [self], False
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.last = _WHO.sub("...@", record.getMessage())[:MAX_COMPLAINT]
+        self.last = record.getMessage()[:MAX_COMPLAINT]
 
 
 class _Watched(SpanExporter):

@@ -80,6 +80,8 @@ def endpoint(environment: Mapping[str, str]) -> str:
 def _check_endpoint(environment: Mapping[str, str], name: str) -> None:
     if not _URL.fullmatch(environment[name]):
         raise _refusal(environment, name, "is not written like http://localhost:4317, or https://... for TLS")
+    in_vain = "has a user, whom gRPC takes for a part of the host; OTEL_EXPORTER_OTLP_HEADERS may say who sends"
+    _check(environment, name, lambda url: "@" not in url, in_vain)
     _check(environment, name, _has_port, "has a port that is none, which is a number from 1 to 65535")
 
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 
 from service_kit.lifecycle import CannotStart
-from service_kit.settings import without_password
 from service_kit.trace_variables import endpoint as endpoint_of
 from service_kit.traces import Tracer
 
@@ -30,7 +29,7 @@ async def tracing(service: str) -> AsyncIterator[Tracer | None]:
     try:
         from service_kit.trace_export import SpanExport  # noqa: PLC0415 - it takes 0.2 s and 12 MB
 
-        export = SpanExport(service=service, instance=secrets.token_hex(8), endpoint=without_password(endpoint))
+        export = SpanExport(service=service, instance=secrets.token_hex(8), endpoint=endpoint)
     except (ValueError, KeyError, RuntimeError) as error:  # of a variable of Python's SDK alone
         raise CannotStart(f"an OTEL_ variable makes no sense: {error}") from None
     try:

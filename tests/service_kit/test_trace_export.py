@@ -72,9 +72,7 @@ class Unreliable(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         if next(self.arrived):
             return SpanExportResult.SUCCESS
-        logging.getLogger("opentelemetry.exporter.otlp").error(
-            "%d spans for me:secret@collector%s", len(spans), "!" * 1000
-        )
+        logging.getLogger("opentelemetry.exporter.otlp").error("%d spans did not arrive%s", len(spans), "!" * 1000)
         return SpanExportResult.FAILURE
 
 
@@ -86,7 +84,7 @@ def test_an_outage_of_the_collector_is_told_once_and_its_end_with_what_was_lost(
             watched.export([ReadableSpan("one"), ReadableSpan("two")])
 
     assert {line["error"] for line in lines if "error" in line} == {
-        f"2 spans for ...@collector{'!' * 1000}"[:MAX_COMPLAINT]
+        f"2 spans did not arrive{'!' * 1000}"[:MAX_COMPLAINT]
     }
     assert [(line["event"], line.get("lost_spans")) for line in lines] == [
         ("traces.unreachable", None),

@@ -191,6 +191,7 @@ def test_what_makes_sense_is_accepted(name: str, value: str) -> None:
     assert check_tracing({**ENDPOINT, name: value})
 
 
-def test_a_refused_collector_is_told_without_its_password() -> None:
-    with pytest.raises(CannotStart, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT='ftp://user:...@host'"):
-        check_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": "ftp://user:secret@host"})
+@pytest.mark.parametrize(("scheme", "reason"), [("ftp", "is not written like"), ("http", "has a user")])
+def test_a_refused_collector_is_told_without_its_password(scheme: str, reason: str) -> None:
+    with pytest.raises(CannotStart, match=rf"^OTEL_EXPORTER_OTLP_ENDPOINT='{scheme}://user:...@host': {reason}"):
+        check_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": f"{scheme}://user:secret@host"})
