@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +14,7 @@ from service_kit.grpc_channel import open_channel
 from service_kit.pb.fibonacci.fib_pb2 import DECIMAL, ExchangeFibRequest, ExchangeFibResponse
 from service_kit.pb.fibonacci.fib_pb2_grpc import FibonacciStub
 from tests.api_gateway.neighbours import Gate, TinyFibonacci, failing, gateway_to, hang, serving, until_ready
+from tests.api_gateway.rounds import rounds_after
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
@@ -203,16 +203,6 @@ async def test_every_request_is_given_up_at_its_own_deadline() -> None:
         lasted.append(loop.time() - started)
         overdue.cancel()
         late.append(await overdue)
-
-    async def rounds_after(seconds: float) -> int:
-        """How often the loop came to a timer of 10 ms until this is cancelled: a pause, however long, is one round."""
-        rounds = 0
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(seconds)
-            while True:
-                await asyncio.sleep(0.01)
-                rounds += 1
-        return rounds
 
     async with coalescing(fibonacci, deadline_seconds=0.5) as coalesced, asyncio.TaskGroup() as group:
         for n in range(10):
